@@ -1,0 +1,316 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Pos is where a statement stands: file as given on the command line and line number, from 1.
+type Pos struct {
+	File string
+	Line int
+}
+
+// Setting is one keyword of a bind, server, stats socket, crt-list or load line with its arguments,
+// kept as written because its meaning belongs to another room (TLS keywords mean something to cert).
+type Setting struct {
+	Name string
+	Args []string
+	Pos  Pos
+}
+
+// Config is one whole configuration: every file that was read, in order, as typed values.
+type Config struct {
+	Files     []string // names of the files that were read, in order
+	Global    Global
+	Proxies   []*Proxy // frontends, backends and listens, in the order they were written
+	CrtStores []*CrtStore
+	ACMEs     []*ACME
+	Gatehouse Gatehouse
+	Env       map[string]string // the environment after setenv, presetenv, unsetenv, resetenv
+}
+
+// Global is what the global sections say (manual section 3). Pointers and empty strings are unset.
+type Global struct {
+	Daemon       bool
+	MasterWorker bool
+	Chroot       string
+	User, Group  string
+	UID, GID     *int
+	PidFile      string
+	MaxConn      int // 0: chosen from the descriptor limit
+	HardStop     time.Duration
+	StatsSockets []*Bind
+	StatsTimeout time.Duration // 0: 10 s
+	StatsMaxConn int           // 0: 10
+	Logs         []Log
+	LogTag       string
+	LogSendHost  *string // log-send-hostname; "" means this machine's name
+	Node         string
+	Description  string
+	CABase       string
+	CrtBase      string
+	KeyBase      string
+
+	DefaultBindCiphers, DefaultBindCiphersuites, DefaultBindCurves       string
+	DefaultServerCiphers, DefaultServerCiphersuites, DefaultServerCurves string
+	DefaultBindOptions, DefaultServerOptions                             []Setting // ssl-default-*-options
+	ServerVerifyNone                                                     bool      // ssl-server-verify none
+
+	LoadExtraFiles  []string // ssl-load-extra-files; nil means all
+	LoadExtraDelExt bool     // ssl-load-extra-del-ext
+	IssuersChain    string   // issuers-chain-path
+
+	BufSize       int // tune.bufsize, 0: 16384
+	MaxRewrite    int // tune.maxrewrite, 0: 1024
+	MaxHdr        int // tune.http.maxhdr, 0: 101
+	LogURILen     int // tune.http.logurilen, 0: 1024
+	CLIMaxPayload int // tune.cli.max-payload-size, 0: 16 MiB
+	SSLLifetime   time.Duration
+
+	ZeroWarning          bool
+	SpreadChecks         int
+	ACMEScheduler        bool // acme.scheduler auto (default true)
+	HTTPClientCA         string
+	HTTPClientVerifyNone bool
+	SetVars              []Rule // set-var and set-var-fmt lines
+}
+
+// Gatehouse is our own section (design: what HAProxy has no word for).
+type Gatehouse struct {
+	Pos       Pos
+	StateDir  string
+	Persist   *bool           // persist on|off, nil: on
+	PersistBy map[string]bool // persist on|off crt-store NAME
+	AdminFrom []netip.Prefix  // admin-from NET,...: who may use level admin over TCP besides loopback
+}
+
+// Proxy is one frontend, backend or listen section after its defaults were applied. Frontend-only fields are zero in
+// a backend and the other way round.
+type Proxy struct {
+	Pos      Pos
+	Kind     string // "frontend", "backend" or "listen"
+	Name     string
+	ID       int
+	Mode     string // "tcp" or "http"
+	Disabled bool
+
+	Binds          []*Bind
+	SSLFUse        []CrtUse // ssl-f-use lines in the order written
+	MaxConn        int
+	Backlog        int
+	UseBackend     []Rule // Words: target name or format, then the condition
+	DefaultBackend string
+
+	Servers     []*Server
+	Balance     string // "roundrobin" when unset
+	BalanceArgs []string
+	Retries     *int // nil: 3
+	Redispatch  *int // nil: off
+	HTTPReuse   string
+
+	// Timeouts; 0 is unset.
+	TimeoutClient, TimeoutServer, TimeoutConnect, TimeoutHTTPRequest, TimeoutKeepAlive time.Duration
+	TimeoutTunnel, TimeoutQueue, TimeoutCheck, TimeoutClientFin, TimeoutServerFin      time.Duration
+	TimeoutTarpit, TimeoutClientHS                                                     time.Duration
+
+	ACLs                                         []ACL
+	HTTPRequest, HTTPResponse, HTTPAfterResponse []Rule // defaults' rules first; `redirect` lines stand in HTTPRequest
+	Logs                                         []Log  // `log global` already replaced by the global targets
+	LogGlobal                                    bool
+	LogFormat, LogFormatSD, ErrorLogFormat       *Text
+	LogTag                                       string
+	HTTPLog, TCPLog, HTTPSLog, CLFLog            bool // option httplog [clf], tcplog [clf], httpslog
+	DontLogNull, DontLogNormal, LogASAP          bool
+	LogSeparateErrors, LogHealthChecks           bool
+
+	ForwardFor      *ForwardFor
+	HTTPServerClose bool
+	HTTPClose       bool
+	HTTPKeepAlive   bool
+	HTTPBufferReq   bool
+	AbortOnClose    bool
+	AllBackups      bool
+	SocketStats     bool
+	TCPKeepAlive    bool // option tcpka, or both sides' own
+	HTTPCheck       *HTTPCheck
+	SSLHelloCheck   bool
+	TCPCheck        bool
+	ErrorFiles      []ErrorFile
+	MonitorURI      string
+	StatsURI        string // stats uri; "" when the page is off
+}
+
+// Text is one string argument with its place, compiled by another room.
+type Text struct {
+	Pos  Pos
+	Text string
+}
+
+// Rule is one rule line: everything after the keyword that names its set.
+type Rule struct {
+	Pos   Pos
+	Words []string
+}
+
+// ACL is one `acl NAME CRITERION ...` line; Words starts with the criterion.
+type ACL struct {
+	Pos   Pos
+	Name  string
+	Words []string
+}
+
+// Addr is one address a socket can be bound to or connected to (manual section 11, surface 4.4).
+type Addr struct {
+	Text       string     // as written, after expansion of lists and ranges
+	Network    string     // "tcp", "unix", "abns", "fd", "udp", "unixgram", "stdout", "stderr"
+	Host       string     // a name or "" when IP is set or any
+	IP         netip.Addr // invalid: any address (bind) or not yet resolved (server)
+	Family     int        // 0 any, 4 or 6
+	Port       int
+	PortOffset bool   // server: +N or -N relative to the client's destination port
+	NoPort     bool   // server: no port written, the client's destination port is used
+	Path       string // unix and abns
+	FD         int    // fd@N
+}
+
+// Bind is one bind or stats socket line.
+type Bind struct {
+	Pos              Pos
+	Text             string // the address word as written
+	Addrs            []Addr
+	Name             string
+	ID               int
+	SSL              bool
+	Crts             []CrtUse  // crt, crt-list and default-crt in the order written
+	TLS              []Setting // every other TLS keyword, for cert.Options
+	StrictSNI        bool
+	ACME             string   // acme NAME: our extension on bind lines
+	Domains          []string // domains a,b with it
+	MaxConn, Backlog int
+	Mode             *uint32 // unix socket permissions
+	User, Group      string
+	UID, GID         *int
+	Level            string // stats socket: user, operator (default) or admin
+	ExposeFD         bool
+	Severity         string
+	V4V6, V6Only     bool
+	Interface        string
+	TFO              bool
+	DeferAccept      bool
+	MSS              int
+	Proto            string
+}
+
+// CrtUse is one way a line names certificates.
+type CrtUse struct {
+	Pos  Pos
+	Kind string // "crt", "crt-list", "default-crt" (bind, server) or "ssl-f-use"
+	Path string
+	Load []Setting // ssl-f-use: load keywords (acme, domains, ...) and TLS keywords
+}
+
+// Server is one server line with its default-server settings applied.
+type Server struct {
+	Pos                        Pos
+	Name                       string
+	ID                         int
+	Addr                       Addr
+	Weight                     int // 1 when unset
+	Backup, Disabled           bool
+	MaxConn, MinConn, MaxQueue int
+
+	Check                       bool
+	Inter, FastInter, DownInter time.Duration // 0: 2 s, Inter, Inter
+	Rise, Fall                  int           // 2 and 3 when unset
+	CheckPort                   int
+	CheckAddr                   string
+	CheckSSL                    *bool
+	CheckSNI                    string
+	SlowStart                   time.Duration
+	OnMarkedDown                string // "" or "shutdown-sessions"
+
+	SSL                  bool
+	NoSSL                bool
+	SNI                  string // expression text
+	Verify               string // "", "none" or "required"
+	VerifyHost           string
+	CAFile, CRLFile, Crt string
+	TLS                  []Setting // other TLS keywords
+
+	Cookie      string
+	PoolMaxConn *int          // nil: unlimited
+	PoolPurge   time.Duration // 0: 5 s
+	MaxReuse    *int
+	InitAddr    string
+	SendProxy   int // 0, 1 or 2
+}
+
+// CrtStore is one crt-store section (surface 2.3).
+type CrtStore struct {
+	Pos              Pos
+	Name             string
+	CrtBase, KeyBase string
+	Loads            []Load
+}
+
+// Load is one load line; settings other than crt and alias stay as written for certstore.
+type Load struct {
+	Pos      Pos
+	Crt      string
+	Alias    string
+	Settings []Setting // key, ocsp, issuer, sctl, acme, domains, ips, keytype, bits, curves, ...
+}
+
+// ACME is one acme section (surface 3.1).
+type ACME struct {
+	Pos        Pos
+	Name       string
+	Directory  string
+	AccountKey string // "" means NAME.account.key
+	Contact    string
+	Challenge  string // "http-01"
+	KeyType    string // "RSA" or "ECDSA" ("" = ECDSA)
+	Bits       int
+	Curves     string
+	Map        string
+	Profile    string
+	ReuseKey   bool
+	CAFile     string // our extension: ca-file of the CA's own HTTPS, for private CAs
+}
+
+// Log is one log line.
+type Log struct {
+	Pos      Pos
+	Global   bool // `log global`, before it is replaced
+	Addr     Addr
+	Len      int    // 0: 1024
+	Format   string // "" rfc3164 (raw for nothing), rfc5424, short, raw, timed, iso, local, priority
+	Facility string
+	Level    string // "" = debug: everything
+	MinLevel string
+}
+
+// ForwardFor is option forwardfor.
+type ForwardFor struct {
+	Header string // x-forwarded-for
+	Except *netip.Prefix
+	IfNone bool
+}
+
+// HTTPCheck is option httpchk with the http-check lines that belong to it.
+type HTTPCheck struct {
+	Method, URI, Version string
+	Headers              [][2]string
+	Body                 string
+	Expect               []string // words of the one http-check expect line, nil for 2xx and 3xx
+	Pos                  Pos
+	DisableOn404         bool
+}
+
+// ErrorFile is one errorfile line.
+type ErrorFile struct {
+	Pos  Pos
+	Code int
+	Path string
+}

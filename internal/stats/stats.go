@@ -1,0 +1,89 @@
+// Package stats holds the counters of proxies, servers and the process, and the rows of the one table that the Runtime
+// API, the metrics and the dashboard show. Counters are atomics: the data path adds, faces read at any time.
+package stats
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Counters of one frontend, backend or server. The field comments name the CSV columns of surface 1.7.
+type Counters struct {
+	Cur, Max, Tot                   atomic.Int64    // scur, smax, stot
+	QCur, QMax                      atomic.Int64    // qcur, qmax
+	BytesIn, BytesOut               atomic.Int64    // bin, bout
+	DeniedReq, DeniedRes            atomic.Int64    // dreq, dresp
+	ErrReq, ErrConn, ErrRes         atomic.Int64    // ereq, econ, eresp
+	Retries, Redispatches           atomic.Int64    // wretr, wredis
+	HTTP                            [6]atomic.Int64 // hrsp_1xx..5xx at 1..5, other at 0
+	Reqs                            atomic.Int64    // req_tot
+	Conns                           atomic.Int64    // conn_tot
+	Intercepted                     atomic.Int64    // intercepted
+	Chosen                          atomic.Int64    // lbtot
+	Connects, Reuses                atomic.Int64    // connect, reuse
+	CliAborts, SrvAborts            atomic.Int64    // cli_abrt, srv_abrt
+	LastSess                        atomic.Int64    // unix nanoseconds of the last assignment, 0 never
+	SSLConns, SSLResumed, SSLFailed atomic.Int64    // ssl_sess, ssl_reused_sess, ssl_failed_handshake
+	SessRate, ReqRate               Rate
+}
+
+// Enter counts one more current session and keeps the maximum.
+func (c *Counters) Enter() int64 {
+	n := c.Cur.Add(1)
+	c.Tot.Add(1)
+	for {
+		m := c.Max.Load()
+		if n <= m || c.Max.CompareAndSwap(m, n) {
+			return n
+		}
+	}
+}
+
+// Leave counts one current session less.
+func (c *Counters) Leave() { c.Cur.Add(-1) }
+
+// Status counts one response by its class.
+func (c *Counters) Status(code int) {
+	i := code / 100
+	if i < 1 || i > 5 {
+		i = 0
+	}
+	c.HTTP[i].Add(1)
+}
+
+// Rate counts events per second over the current and the last second, as freq_ctr does.
+type Rate struct {
+	second         atomic.Int64
+	cur, prev, max atomic.Int64
+}
+
+// Add counts one event at now.
+func (r *Rate) Add(now time.Time) {
+	s := now.Unix()
+	if old := r.second.Load(); old != s && r.second.CompareAndSwap(old, s) {
+		n := r.cur.Swap(0)
+		if s != old+1 {
+			n = 0
+		}
+		r.prev.Store(n)
+	}
+	n := r.cur.Add(1)
+	if n > r.max.Load() {
+		r.max.Store(n)
+	}
+}
+
+// PerSecond is the rate at now: the running second plus the part of the last one that is still within a second.
+func (r *Rate) PerSecond(now time.Time) int64 {
+	s, part := now.Unix(), now.Nanosecond()
+	switch r.second.Load() {
+	case s:
+		return r.cur.Load() + r.prev.Load()*int64(1e9-part)/1e9
+	case s - 1:
+		return r.cur.Load() * int64(1e9-part) / 1e9
+	}
+	return 0
+}
+
+// Max is the highest count of one second so far.
+func (r *Rate) Max() int64 { return r.max.Load() }

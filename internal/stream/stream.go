@@ -1,0 +1,112 @@
+// Package stream is what is known of one connection and of one message on it: addresses, TLS facts, heads, variables
+// and the facts a log line needs. Values only: no I/O, no goroutines. A Conn belongs to the goroutine that serves the
+// connection; a Stream belongs to the goroutine that serves one request (mode http) or the whole connection (mode tcp)
+// and is reused for the next request by Reset. Byte slices in a message point into the connection's buffer or into the
+// stream's scratch space and die at Reset.
+package stream
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
+	"time"
+)
+
+// Conn is one client connection, filled by the listener and kept until it closes.
+type Conn struct {
+	ID        uint64
+	Src, Dst  netip.AddrPort // zero for unix sockets
+	SrcUnix   bool
+	Accepted  time.Time
+	Handshake time.Duration // accept to end of TLS handshake (%Th)
+	TLS       *TLS          // nil for a clear connection
+	Frontend  string
+	BindName  string // the bind line's name, or its number
+	BindID    int
+	Requests  int  // requests begun on this connection, for http_first_req
+	Vars      Vars // scope sess
+}
+
+// TLS is what the handshake settled.
+type TLS struct {
+	SNI        string // as received
+	ALPN       string
+	Version    uint16
+	Cipher     uint16
+	Curve      tls.CurveID
+	Resumed    bool
+	Crt        string // name of the certificate that was served
+	ClientCert []*x509.Certificate
+	VerifyErr  int // OpenSSL number of the client certificate's verification, 0 OK
+	CAErr      int // the same for an error above depth 0
+	CAErrDepth int
+	Err        int // packed OpenSSL code of a failed handshake (ssl_fc_err)
+	FcErr      int // fc_err number (surface 4.13)
+}
+
+// Stream is one request and its response, or one TCP session.
+type Stream struct {
+	Conn     *Conn
+	Req      Request
+	Res      Response
+	Txn      Vars // scope txn
+	ReqVars  Vars // scope req
+	ResVars  Vars // scope res
+	Frontend string
+	Backend  string // "" until one is chosen
+	Server   string // "" until one is chosen
+	Log      Log
+	HTTP     bool // mode http
+
+	scratch []byte
+}
+
+// Timers of a log line. A zero Time means "did not happen"; the log writes -1 for the span.
+type Log struct {
+	Start                            time.Time     // first byte of the request expected (%tr base) or accept in tcp mode
+	Idle                             time.Duration // %Ti: keep-alive idle before the first byte
+	ReqDone                          time.Time     // head complete
+	Queued                           time.Time     // left the queue
+	Connected                        time.Time
+	ResHead                          time.Time // response head complete
+	End                              time.Time
+	BytesIn                          int64 // %U, from client
+	BytesOut                         int64 // %B, to client
+	Status                           int
+	Term                             [2]byte // termination cause and session state, '-' when normal (surface 4.19)
+	TermCookie                       [2]byte
+	Retries                          int
+	Redispatched                     bool
+	SrvQueue, BckQueue               int // positions
+	ActConn, FeConn, BeConn, SrvConn int
+	Level                            string // set-log-level; "silent" drops the line
+	UniqueID                         string
+	ReqCaptures, ResCaptures         [][]byte
+	Early                            bool // logged before the end (logasap): sizes and totals get a "+"
+}
+
+// Reset makes s ready for the next request on the same connection, keeping its buffers.
+func (s *Stream) Reset() {
+	s.Req.Reset()
+	s.Res.Reset()
+	s.Txn.Clear()
+	s.ReqVars.Clear()
+	s.ResVars.Clear()
+	s.Backend, s.Server = "", ""
+	s.Log = Log{ReqCaptures: s.Log.ReqCaptures[:0], ResCaptures: s.Log.ResCaptures[:0], Term: [2]byte{'-', '-'}, TermCookie: [2]byte{'-', '-'}}
+	s.scratch = s.scratch[:0]
+}
+
+// Scratch copies b into memory that lives until Reset and returns the copy. Growing leaves earlier copies valid.
+func (s *Stream) Scratch(b []byte) []byte {
+	n := len(s.scratch)
+	s.scratch = append(s.scratch, b...)
+	return s.scratch[n:len(s.scratch):len(s.scratch)]
+}
+
+// Build runs f, which appends to the slice it is given, and returns what it appended, valid until Reset.
+func (s *Stream) Build(f func(dst []byte) []byte) []byte {
+	n := len(s.scratch)
+	s.scratch = f(s.scratch)
+	return s.scratch[n:len(s.scratch):len(s.scratch)]
+}
