@@ -61,4 +61,5 @@ type ListenSpec struct {
 	TFO         bool
 	DeferAccept bool
 	MSS         int
+	NoReusePort bool // -dR: without SO_REUSEPORT
 }

@@ -1,0 +1,187 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sort"
+	"syscall"
+	"time"
+)
+
+// readTimeout bounds one ReadFile on something that is not a regular file, such as a FIFO whose writer never comes.
+const readTimeout = 30 * time.Second
+
+// ErrTooLarge means that a file is longer than the limit its reader gave.
+var ErrTooLarge = errors.New("file too large")
+
+// Direct does everything in this process, with this process's rights. The zero value is ready to use.
+type Direct struct {
+	// Fault, when set, is asked before each step that changes the disk and may fail it (see Step); tests only.
+	Fault func(step Step, name string) error
+}
+
+var _ Host = Direct{}
+
+func (d Direct) before(step Step, name string) error {
+	if d.Fault == nil {
+		return nil
+	}
+	if err := d.Fault(step, name); err != nil {
+		return &fs.PathError{Op: string(step), Path: name, Err: err}
+	}
+	return nil
+}
+
+// ReadFile reads a regular file, or a pipe such as the shell's <(...) until its end.
+func (d Direct) ReadFile(name string, limit int64) ([]byte, error) {
+	// Without O_NONBLOCK, opening a FIFO would block this thread until somebody opens the other end.
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: syscall.EISDIR}
+	}
+	if info.Size() > limit {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: ErrTooLarge}
+	}
+	if !info.Mode().IsRegular() {
+		// Files that the poller cannot watch have no deadline and need none: they do not block.
+		_ = f.SetReadDeadline(time.Now().Add(readTimeout))
+	}
+	data := make([]byte, 0, info.Size()+512)
+	for {
+		n, err := f.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if int64(len(data)) > limit {
+			return nil, &fs.PathError{Op: "read", Path: name, Err: ErrTooLarge}
+		}
+		if err == io.EOF {
+			return data, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+	}
+}
+
+func (d Direct) Stat(name string) (Info, error) {
+	info, err := os.Stat(name)
+	return infoOf(name, info), err
+}
+
+func (d Direct) Lstat(name string) (Info, error) {
+	info, err := os.Lstat(name)
+	return infoOf(name, info), err
+}
+
+func infoOf(name string, info fs.FileInfo) Info {
+	if info == nil {
+		return Info{}
+	}
+	out := Info{Name: name, Size: info.Size(), Mode: info.Mode(), ModTime: info.ModTime().UnixNano()}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		out.UID, out.GID, out.Ino = int(st.Uid), int(st.Gid), st.Ino
+	}
+	return out
+}
+
+func (d Direct) ReadDir(name string) ([]string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	sort.Strings(names)
+	return names, nil
+}
+
+func (d Direct) Remove(name string) error {
+	if err := d.before(StepUnlink, name); err != nil {
+		return err
+	}
+	info, err := os.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return &fs.PathError{Op: "remove", Path: name, Err: syscall.EISDIR}
+	}
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return d.syncDir(filepath.Dir(name))
+}
+
+func (d Direct) MkdirAll(name string) error {
+	name = filepath.Clean(name)
+	info, err := os.Stat(name)
+	if err == nil {
+		if !info.IsDir() {
+			return &fs.PathError{Op: "mkdir", Path: name, Err: syscall.ENOTDIR}
+		}
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(name)
+	if parent != name {
+		if err := d.MkdirAll(parent); err != nil {
+			return err
+		}
+	}
+	if err := d.before(StepMkdir, name); err != nil {
+		return err
+	}
+	if err := os.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return d.syncDir(parent)
+}
+
+func (d Direct) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
+	if flag&(os.O_CREATE|os.O_WRONLY|os.O_RDWR|os.O_TRUNC) != 0 {
+		if err := d.before(StepOpen, name); err != nil {
+			return nil, err
+		}
+	}
+	return os.OpenFile(name, flag|syscall.O_NOFOLLOW, perm)
+}
+
+// LookupIP asks the machine's resolver; IPv4 answers are plain IPv4, in the resolver's order.
+func (d Direct) LookupIP(ctx context.Context, name string) ([]netip.Addr, error) {
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	if err != nil {
+		return nil, err
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("looking up %s: no address", name)
+	}
+	return addrs, nil
+}
