@@ -1,0 +1,186 @@
+package h1
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Conn is one connection and the deadlines of the phase it is in. One goroutine may read while another writes.
+type Conn struct {
+	nc  net.Conn
+	raw syscall.RawConn // nil when reads must go through nc
+
+	within   time.Duration // each Read may take this long; 0: no limit of its own
+	readEnd  int64         // the read deadline that is set, unix nanoseconds, 0 none
+	wwithin  time.Duration
+	writeEnd int64
+	stopped  atomic.Bool
+
+	// The wait for a first byte on a raw socket: a method value kept so that waiting costs no memory.
+	onReady func(fd uintptr) bool
+	pool    *Pool
+	got     *Buffer
+	n       int
+	err     error
+	one     [1]byte
+}
+
+// Init makes c serve nc.
+func (c *Conn) Init(nc net.Conn) {
+	*c = Conn{nc: nc}
+	// Only sockets themselves: a wrapper may hold bytes that the descriptor does not have any more.
+	switch s := nc.(type) {
+	case *net.TCPConn:
+		c.raw, _ = s.SyscallConn()
+	case *net.UnixConn:
+		c.raw, _ = s.SyscallConn()
+	}
+	c.onReady = c.readReady
+}
+
+// NetConn returns the connection c serves.
+func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// ReadWithin lets each Read take at most d from now on; 0 takes the limit away.
+func (c *Conn) ReadWithin(d time.Duration) {
+	c.within = d
+	if d <= 0 && c.readEnd != 0 {
+		c.setRead(0)
+	}
+}
+
+// ReadUntil makes reads fail at t, whatever their number; a zero t takes the limit away.
+func (c *Conn) ReadUntil(t time.Time) {
+	c.within = 0
+	var end int64
+	if !t.IsZero() {
+		end = t.UnixNano()
+	}
+	if end != c.readEnd {
+		c.setRead(end)
+	}
+}
+
+// WriteWithin lets each Write take at most d from now on; 0 takes the limit away.
+func (c *Conn) WriteWithin(d time.Duration) {
+	c.wwithin = d
+	if d <= 0 && c.writeEnd != 0 {
+		c.writeEnd = 0
+		_ = c.nc.SetWriteDeadline(time.Time{})
+	}
+}
+
+func (c *Conn) setRead(end int64) {
+	c.readEnd = end
+	var t time.Time
+	if end != 0 {
+		t = time.Unix(0, end)
+	}
+	_ = c.nc.SetReadDeadline(t) // fails only on a closed connection, which the read reports
+}
+
+// Interrupt makes the running Read and all later ones fail with os.ErrDeadlineExceeded until Resume. Any goroutine may call it.
+func (c *Conn) Interrupt() {
+	c.stopped.Store(true)
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+}
+
+// Resume undoes Interrupt. It is called by the goroutine that reads.
+func (c *Conn) Resume() {
+	c.stopped.Store(false)
+	c.readEnd = -1
+}
+
+// slack says how much later than asked an inactivity deadline may fire: moving a deadline costs more than a small read, so it
+// is moved only when less than the wanted time is left of it.
+func slack(d time.Duration) int64 { return int64(d) / 32 }
+
+func (c *Conn) armRead() error {
+	if c.within > 0 {
+		want := time.Now().UnixNano() + int64(c.within)
+		if c.readEnd < want || c.readEnd > want+slack(c.within) {
+			c.setRead(want + slack(c.within))
+		}
+	}
+	if c.stopped.Load() {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// Read reads once.
+func (c *Conn) Read(p []byte) (int, error) {
+	if err := c.armRead(); err != nil {
+		return 0, err
+	}
+	return c.nc.Read(p)
+}
+
+// Write writes all of p.
+func (c *Conn) Write(p []byte) (int, error) {
+	c.armWrite()
+	return c.nc.Write(p)
+}
+
+func (c *Conn) armWrite() {
+	if c.wwithin <= 0 {
+		return
+	}
+	want := time.Now().UnixNano() + int64(c.wwithin)
+	if c.writeEnd < want || c.writeEnd > want+slack(c.wwithin) {
+		c.writeEnd = want + slack(c.wwithin)
+		_ = c.nc.SetWriteDeadline(time.Unix(0, c.writeEnd))
+	}
+}
+
+// First waits until bytes arrive and returns them in a buffer borrowed only then. A TLS connection gives one byte, the rest of
+// its record follows with the next Read.
+func (c *Conn) First(pool *Pool) (*Buffer, int, error) {
+	if err := c.armRead(); err != nil {
+		return nil, 0, err
+	}
+	if c.raw == nil {
+		n, err := c.nc.Read(c.one[:])
+		if n == 0 {
+			return nil, 0, err
+		}
+		b := pool.Get()
+		b.B[0] = c.one[0]
+		return b, 1, nil
+	}
+	c.pool, c.got, c.n, c.err = pool, nil, 0, nil
+	if err := c.raw.Read(c.onReady); err != nil {
+		return nil, 0, err
+	}
+	b, n, err := c.got, c.n, c.err
+	c.got = nil
+	return b, n, err
+}
+
+// readReady is called by the poller, at once and whenever the socket becomes readable; false means "wait on".
+func (c *Conn) readReady(fd uintptr) bool {
+	b := c.pool.Get()
+	for {
+		n, err := syscall.Read(int(fd), b.B)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			c.pool.Put(b)
+			return false
+		case err != nil:
+			c.pool.Put(b)
+			c.err = os.NewSyscallError("read", err)
+		case n <= 0:
+			c.pool.Put(b)
+			c.err = io.EOF
+		default:
+			c.got, c.n = b, n
+		}
+		return true
+	}
+}

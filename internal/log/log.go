@@ -1,0 +1,155 @@
+// Package log carries log lines to where the configuration's `log` lines point: syslog over UDP or a unix datagram socket, or
+// a descriptor such as standard output (HAProxy's configuration manual, section 3.1 `log`).
+//
+// A Target is one such place. Write copies the line into a bounded queue and returns; the goroutine of Run empties the queue, so that
+// a slow reader costs lines, which are counted, and never time on the data path. A Logger is the set of targets of one
+// proxy with its tag.
+package log
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Level is a syslog severity; smaller is worse.
+type Level uint8
+
+// The severities of RFC 3164 section 4.1.1.
+const (
+	Emerg Level = iota
+	Alert
+	Crit
+	Err
+	Warning
+	Notice
+	Info
+	Debug
+)
+
+var levels = []string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"}
+
+// facilities stand at their RFC 3164 number.
+var facilities = []string{
+	"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news",
+	"uucp", "cron", "auth2", "ftp", "ntp", "audit", "alert", "cron2",
+	"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+}
+
+// ParseLevel reads a severity's name.
+func ParseLevel(name string) (Level, error) {
+	if i := slices.Index(levels, name); i >= 0 {
+		return Level(i), nil
+	}
+	return 0, fmt.Errorf("unknown log level %q", name)
+}
+
+func (l Level) String() string {
+	if int(l) < len(levels) {
+		return levels[l]
+	}
+	return strconv.Itoa(int(l))
+}
+
+// ParseFacility reads a facility's name.
+func ParseFacility(name string) (int, error) {
+	if i := slices.Index(facilities, name); i >= 0 {
+		return i, nil
+	}
+	return 0, fmt.Errorf("unknown log facility %q", name)
+}
+
+// Formats lists the names of the line formats.
+func Formats() []string {
+	return []string{"rfc3164", "rfc5424", "local", "priority", "short", "timed", "iso", "raw"}
+}
+
+// Logger sends the lines of one proxy to all its targets. It is immutable; the zero value sends nowhere.
+type Logger struct {
+	Targets []*Target
+	Tag     string // "" means the targets' own
+}
+
+// Send writes one line, without its newline, to every target.
+func (l *Logger) Send(level Level, msg []byte) {
+	if l == nil {
+		return
+	}
+	for _, t := range l.Targets {
+		t.write(level, l.Tag, msg)
+	}
+}
+
+// SendText is Send for callers that know the level by name, as events do; an unknown name counts as notice.
+func (l *Logger) SendText(level, text string) {
+	if l == nil || len(l.Targets) == 0 {
+		return
+	}
+	at, err := ParseLevel(level)
+	if err != nil {
+		at = Notice
+	}
+	l.Send(at, []byte(text))
+}
+
+// header appends what stands before the text of a line at now (surface 4.19, RFC 3164 and RFC 5424).
+func (t *Target) header(dst []byte, level Level, tag string, now time.Time) []byte {
+	switch t.o.Format {
+	case "raw":
+		return dst
+	case "iso":
+		return append(appendISO(dst, now), ' ')
+	case "short":
+		return priority(dst, int(level))
+	case "timed":
+		return append(appendISO(priority(dst, int(level)), now), ' ')
+	case "priority":
+		return priority(dst, t.facility<<3|int(level))
+	}
+	dst = priority(dst, t.facility<<3|int(level))
+	if t.o.Format == "rfc5424" {
+		dst = append(dst, "1 "...)
+		dst = append(appendISO(dst, now), ' ')
+		dst = append(dst, orDash(t.o.Hostname)...)
+		dst = append(dst, ' ')
+		dst = append(dst, orDash(tag)...)
+		dst = append(dst, ' ')
+		dst = append(dst, t.pid...)
+		return append(dst, " - - "...)
+	}
+	dst = now.AppendFormat(dst, time.Stamp)
+	dst = append(dst, ' ')
+	if t.o.Format == "rfc3164" {
+		host := t.o.Hostname
+		if host == "" {
+			host = "localhost"
+		}
+		dst = append(dst, host...)
+		dst = append(dst, ' ')
+	}
+	if tag != "" {
+		dst = append(dst, tag...)
+		dst = append(dst, '[')
+		dst = append(dst, t.pid...)
+		dst = append(dst, "]: "...)
+	}
+	return dst
+}
+
+func priority(dst []byte, value int) []byte {
+	dst = append(dst, '<')
+	dst = strconv.AppendInt(dst, int64(value), 10)
+	return append(dst, '>')
+}
+
+func appendISO(dst []byte, now time.Time) []byte {
+	return now.AppendFormat(dst, "2006-01-02T15:04:05.000000-07:00")
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
