@@ -1,0 +1,173 @@
+package backend
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"gatehouse/internal/stream"
+)
+
+// Conn is one connection to a server. Connect hands it to one request, whose goroutine alone may use it until Release; while it
+// is idle the server's pool owns it. Its deadlines are the user's: a reused connection comes with whatever was last set.
+type Conn struct {
+	net.Conn         // *net.TCPConn, *net.UnixConn, *tls.Conn, or what the test's dial gave
+	Server   *Server // of the generation whose request holds the connection
+	Reused   bool    // taken idle: the server may have closed it just now
+	Requests int     // requests begun on it, this one included
+	TLS      bool
+	SNI      string // server name presented in the handshake
+	// Codec is the user's state that must live as long as the connection, such as a reader with bytes in it. A connection is
+	// only reusable with nothing unread in it.
+	Codec any
+
+	raw     net.Conn
+	peek    *peek
+	private bool     // never shared between clients
+	session *Session // whose connection a private one is
+	since   time.Time
+	held    bool // holds a slot
+}
+
+func newConn(s *Server, raw net.Conn, name string) *Conn {
+	c := &Conn{Conn: raw, raw: raw, Server: s, SNI: name, Requests: 1, held: true}
+	c.private = s.backend.reuse == reuseNever || s.o.Line.SendProxy != 0
+	c.peek = newPeek(raw)
+	return c
+}
+
+// handshake puts TLS on the connection. The deadline of ctx bounds it.
+func (c *Conn) handshake(ctx context.Context) error {
+	t := tls.Client(c.raw, c.Server.tls.config(c.SNI))
+	if err := t.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.Conn, c.TLS = t, true
+	c.Server.life.counters.SSLConns.Add(1)
+	if t.ConnectionState().DidResume {
+		c.Server.life.counters.SSLResumed.Add(1)
+	}
+	return nil
+}
+
+// State returns what the TLS handshake with the server settled, nil on a clear connection.
+func (c *Conn) State() *tls.ConnectionState {
+	t, ok := c.Conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	state := t.ConnectionState()
+	return &state
+}
+
+// Release ends the request's hold on the connection and frees the server's slot. reusable says that the last response was read
+// to its end, that both sides want to go on, and that no byte is left unread; otherwise the connection is closed.
+// A second call does nothing.
+func (c *Conn) Release(reusable bool) {
+	if !c.held {
+		return
+	}
+	c.held = false
+	s := c.Server
+	if !reusable || !s.keep(c) {
+		c.Conn.Close()
+	}
+	s.leave()
+}
+
+// alive reports whether an idle connection still can carry a request: the server neither closed it nor sent anything.
+func (c *Conn) alive() bool { return c.peek == nil || c.peek.quiet() }
+
+// peek looks at a socket without reading and without waiting. Its callback is made once, so that a look costs no memory.
+type peek struct {
+	raw  syscall.RawConn
+	look func(fd uintptr)
+	ok   bool
+	buf  [1]byte
+}
+
+// newPeek returns nil for a connection that is no socket.
+func newPeek(c net.Conn) *peek {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	p := &peek{raw: raw}
+	p.look = func(fd uintptr) {
+		_, _, err := syscall.Recvfrom(int(fd), p.buf[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		p.ok = err == syscall.EAGAIN
+	}
+	return p
+}
+
+// quiet is true when nothing waits in the socket. A byte there is as bad as the end: on HTTP/1 a server that speaks between
+// requests answers something nobody asked, and on TLS it is the close_notify.
+func (p *peek) quiet() bool {
+	p.ok = false
+	return p.raw.Control(p.look) == nil && p.ok
+}
+
+// Session keeps the connections that belong to one client connection: under http-reuse never, and those that began with
+// a PROXY header. The zero value is ready. It may be closed while a request still holds a connection of it.
+type Session struct {
+	mu     sync.Mutex
+	idle   []*Conn
+	closed bool
+}
+
+// sessionConns bounds what one client connection keeps, as HAProxy's tune.max-session-srv-conns does.
+const sessionConns = 5
+
+// Close closes what the session keeps.
+func (x *Session) Close() {
+	x.mu.Lock()
+	idle := x.idle
+	x.idle, x.closed = nil, true
+	x.mu.Unlock()
+	for _, c := range idle {
+		c.Conn.Close()
+	}
+}
+
+func (x *Session) put(c *Conn) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed || len(x.idle) >= sessionConns {
+		return false
+	}
+	x.idle = append(x.idle, c)
+	return true
+}
+
+func (x *Session) get(s *Server, name []byte) *Conn {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i := len(x.idle) - 1; i >= 0; i-- {
+		if c := x.idle[i]; c.Server.life == s.life && c.Server.tls == s.tls && c.SNI == string(name) {
+			x.idle = append(x.idle[:i], x.idle[i+1:]...)
+			return c
+		}
+	}
+	return nil
+}
+
+// greet sends what must precede everything else on a new connection: the PROXY header.
+func (c *Conn) greet(ctx context.Context, st *stream.Stream) error {
+	version := c.Server.o.Line.SendProxy
+	if version == 0 {
+		return nil
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		c.raw.SetWriteDeadline(deadline)
+		defer c.raw.SetWriteDeadline(time.Time{})
+	}
+	_, err := c.raw.Write(proxyHeader(version, st))
+	return err
+}

@@ -1,0 +1,225 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"gatehouse/internal/stream"
+)
+
+// ConnectOptions say what a request needs of its connection.
+type ConnectOptions struct {
+	// Session is the client connection's own store of connections to servers, for http-reuse never; nil is allowed.
+	Session *Session
+	// First is set for the first request of a client connection: under http-reuse safe it does not travel on a connection
+	// that others have used, because nobody could retry it.
+	First bool
+	// Fresh asks for a new connection, for a retry after an idle one turned out to be closed.
+	Fresh bool
+	// Avoid is a server that just failed this request, taken only when no other can be.
+	Avoid *Server
+}
+
+// patience bounds a wait the configuration left without a timeout. TCP itself gives up at about this time.
+const patience = 2 * time.Minute
+
+// turnAround is how long to wait before the same server is tried again after it refused (HAProxy: one second, or
+// `timeout connect` when that is shorter).
+const turnAround = time.Second
+
+// Connect chooses a server for s and returns a connection to it, holding one of the server's slots until Release. It
+// fills s.Server and, in s.Log, Queued, Connected, Retries, Redispatched, SrvQueue, BckQueue and SrvConn. Errors are *Error.
+// ctx ends every wait. Taking an idle connection allocates nothing.
+func (b *Backend) Connect(ctx context.Context, s *stream.Stream, o ConnectOptions) (*Conn, error) {
+	avoid := o.Avoid
+	for {
+		srv, err := b.assign(ctx, s, avoid)
+		if err != nil {
+			return nil, err
+		}
+		if avoid != nil && srv.life != avoid.life {
+			s.Log.Redispatched = true
+			b.counters.Redispatches.Add(1)
+			avoid.life.counters.Redispatches.Add(1)
+		}
+		c, err := b.onServer(ctx, s, srv, &o)
+		if err == nil {
+			return c, nil
+		}
+		srv.leave()
+		var e *Error
+		if !errors.As(err, &e) || e.Kind == Aborted || s.Log.Retries >= b.o.Retries {
+			return nil, err
+		}
+		s.Log.Retries++
+		avoid = srv
+	}
+}
+
+// assign chooses a server and takes its slot, waiting in the queue when all are full.
+func (b *Backend) assign(ctx context.Context, s *stream.Stream, avoid *Server) (*Server, error) {
+	begin := time.Now()
+	srv, full := b.take(avoid)
+	switch {
+	case srv != nil:
+		s.Log.Queued = begin
+	case !full:
+		s.Log.Queued = begin
+		return nil, errNoServer
+	default:
+		var err error
+		srv, s.Log.BckQueue, err = b.wait(ctx, avoid)
+		s.Log.Queued = time.Now()
+		if err != nil {
+			return nil, err
+		}
+	}
+	s.Server = srv.o.Line.Name
+	srv.connTimes.queue.add(s.Log.Queued.Sub(begin))
+	s.Log.SrvConn = int(srv.life.counters.Enter())
+	srv.life.counters.Chosen.Add(1)
+	b.counters.Chosen.Add(1)
+	now := s.Log.Queued
+	srv.life.counters.LastSess.Store(now.UnixNano())
+	b.counters.LastSess.Store(now.UnixNano())
+	srv.life.counters.SessRate.Add(now)
+	return srv, nil
+}
+
+// leave gives up the slot that assign took.
+func (s *Server) leave() {
+	s.life.counters.Leave()
+	s.freeSlot()
+}
+
+// onServer gets a connection to srv, trying it again as long as retries are left and option redispatch does not send the
+// request elsewhere. The returned error is final for this server.
+func (b *Backend) onServer(ctx context.Context, s *stream.Stream, srv *Server, o *ConnectOptions) (*Conn, error) {
+	name := srv.serverName(s)
+	if !o.Fresh {
+		if c := b.reused(srv, name, o); c != nil {
+			s.Log.Connected = s.Log.Queued
+			return c, nil
+		}
+	}
+	for {
+		begin := time.Now()
+		c, err := srv.open(ctx, s, string(name))
+		if err == nil {
+			s.Log.Connected = time.Now()
+			srv.connTimes.connect.add(s.Log.Connected.Sub(begin))
+			c.session = o.Session
+			return c, nil
+		}
+		last := s.Log.Retries >= b.o.Retries
+		if err.Kind == Aborted || last {
+			if last {
+				srv.life.counters.ErrConn.Add(1)
+				b.counters.ErrConn.Add(1)
+			}
+			return nil, err
+		}
+		if b.redispatches(srv, s.Log.Retries+1) {
+			return nil, err
+		}
+		s.Log.Retries++
+		srv.life.counters.Retries.Add(1)
+		b.counters.Retries.Add(1)
+		if err.Kind != ConnectTimeout && !b.rest(ctx) {
+			return nil, &Error{Kind: Aborted, Term: [2]byte{'C', 'C'}, Server: srv.Name(), Err: context.Cause(ctx)}
+		}
+	}
+}
+
+// redispatches reports whether retry number n leaves the server: with option redispatch, when the server went down, at the
+// retries the option names, and always when several servers are up and the algorithm does not care which one serves.
+func (b *Backend) redispatches(srv *Server, n int) bool {
+	if b.o.Redispatch == nil {
+		return false
+	}
+	every := *b.o.Redispatch
+	if every <= 0 { // counted from the end: -1 is the last retry
+		every = b.o.Retries + 1 + min(every, -1)
+	}
+	if !srv.usable.Load() || (every > 0 && n%every == 0) {
+		return true
+	}
+	active, _ := b.Usable()
+	return active > 1
+}
+
+// rest waits before the same server is asked again; false when ctx ended.
+func (b *Backend) rest(ctx context.Context) bool {
+	d := turnAround
+	if b.o.ConnectTimeout > 0 {
+		d = min(d, b.o.ConnectTimeout)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// open makes a new connection to the server, TLS included, within `timeout connect`.
+func (s *Server) open(ctx context.Context, st *stream.Stream, name string) (*Conn, *Error) {
+	limit := s.backend.o.ConnectTimeout
+	if limit <= 0 {
+		limit = patience
+	}
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	s.life.counters.Connects.Add(1)
+	s.backend.counters.Connects.Add(1)
+	raw, err := s.backend.dial(within, s.network, s.addressFor(clientPort(st)))
+	if err != nil {
+		return nil, s.failure(ctx, within, ConnectFailed, err)
+	}
+	c := newConn(s, raw, name)
+	if err := c.greet(within, st); err != nil {
+		raw.Close()
+		return nil, s.failure(ctx, within, ConnectFailed, err)
+	}
+	if s.tls != nil {
+		if err := c.handshake(within); err != nil {
+			raw.Close()
+			s.life.counters.SSLFailed.Add(1)
+			return nil, s.failure(ctx, within, HandshakeFailed, err)
+		}
+	}
+	return c, nil
+}
+
+// failure names what went wrong with an attempt to connect.
+func (s *Server) failure(ctx, within context.Context, kind Kind, err error) *Error {
+	e := &Error{Kind: kind, Status: 503, Term: [2]byte{'S', 'C'}, Server: s.Name(), Err: err}
+	var timeout net.Error
+	switch {
+	case ctx.Err() != nil:
+		e.Kind, e.Status, e.Term, e.Err = Aborted, 0, [2]byte{'C', 'C'}, context.Cause(ctx)
+	case within.Err() != nil || (errors.As(err, &timeout) && timeout.Timeout()):
+		e.Kind, e.Term = ConnectTimeout, [2]byte{'s', 'C'}
+	}
+	return e
+}
+
+func clientPort(st *stream.Stream) uint16 {
+	if st == nil || st.Conn == nil {
+		return 0
+	}
+	return st.Conn.Dst.Port()
+}
+
+// dialer opens connections as the kernel likes them; probes are HAProxy's `option srvtcpka`, off by default there.
+func dialer(keepAlive bool) func(ctx context.Context, network, address string) (net.Conn, error) {
+	d := &net.Dialer{KeepAlive: -1}
+	if keepAlive {
+		d.KeepAlive = 0
+	}
+	return d.DialContext
+}
