@@ -1,0 +1,225 @@
+package cert
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+)
+
+// CAFile is what one ca-file, ca-verify-file or `@system-ca` holds. It never changes; an update is a new value.
+type CAFile struct {
+	Name  string
+	Certs []*x509.Certificate
+}
+
+// ParseCAs reads the certificates of a PEM text; one that holds none, or a broken block, is an error, so that verification never
+// fails open.
+func ParseCAs(name string, data []byte) (*CAFile, error) {
+	f := &CAFile{Name: name}
+	if err := f.add(data); err != nil {
+		return nil, fmt.Errorf("unable to load CA file '%s': %w", name, err)
+	}
+	return f, nil
+}
+
+func (f *CAFile) add(data []byte) error {
+	found := false
+	// Bundles of a whole system are longer than one certificate's PEM may be, so they are cut between blocks.
+	for len(data) > 0 {
+		var piece []byte
+		piece, data = cutBlock(data)
+		blocks, err := splitPEM(piece)
+		if err != nil {
+			return err
+		}
+		for _, bl := range blocks {
+			if !isCertificate(bl.kind) {
+				continue
+			}
+			_, c, err := parseDER(bl.der)
+			if err != nil {
+				return err
+			}
+			f.Certs = append(f.Certs, c)
+			found = true
+		}
+	}
+	if !found {
+		return errors.New("no certificate in it")
+	}
+	return nil
+}
+
+// cutBlock cuts after the first END line.
+func cutBlock(data []byte) (piece, rest []byte) {
+	i := bytes.Index(data, []byte("-----END "))
+	if i < 0 {
+		return data, nil
+	}
+	if j := bytes.IndexByte(data[i:], '\n'); j >= 0 {
+		return data[:i+j+1], data[i+j+1:]
+	}
+	return data, nil
+}
+
+// Merge returns f with the certificates of other added; a directory is read as its files merged.
+func (f *CAFile) Merge(other *CAFile) *CAFile {
+	return &CAFile{Name: f.Name, Certs: append(append([]*x509.Certificate(nil), f.Certs...), other.Certs...)}
+}
+
+// Pool returns the certificates as a pool of roots and intermediates. OpenSSL trusts a certificate of the file as the end of a chain only when it
+// is self-signed; intermediates help to build the chain.
+func (f *CAFile) Pool() (roots, intermediates *x509.CertPool) {
+	roots, intermediates = x509.NewCertPool(), x509.NewCertPool()
+	for _, c := range f.Certs {
+		if bytes.Equal(c.RawSubject, c.RawIssuer) {
+			roots.AddCert(c)
+		} else {
+			intermediates.AddCert(c)
+		}
+	}
+	return roots, intermediates
+}
+
+// Describe prints the lines of certificate i (from 0) as `show ssl ca-file` does.
+func (f *CAFile) Describe(i int) string { return describeX509(f.Certs[i]) }
+
+// IsCAFileName tells whether a name in a CA or CRL directory is read.
+func IsCAFileName(name string) bool {
+	if strings.HasPrefix(name, ".") {
+		return false
+	}
+	for _, ext := range []string{".pem", ".crt", ".cer", ".crl"} {
+		if strings.HasSuffix(name, ext) {
+			return true
+		}
+	}
+	return false
+}
+
+// CRLFile is what one crl-file holds. It never changes.
+type CRLFile struct {
+	Name  string
+	Lists []*x509.RevocationList
+
+	revoked map[string]struct{} // raw issuer, NUL, serial bytes
+}
+
+// ParseCRLs reads the X509 CRL blocks of a PEM text. Like ParseCAs it refuses a text without any.
+func ParseCRLs(name string, data []byte) (*CRLFile, error) {
+	f := &CRLFile{Name: name, revoked: map[string]struct{}{}}
+	for len(data) > 0 {
+		var piece []byte
+		piece, data = cutBlock(data)
+		if len(piece) > 64*MaxPEM {
+			return nil, fmt.Errorf("unable to load CRL file '%s': one list is longer than %d bytes", name, 64*MaxPEM)
+		}
+		blocks, err := splitLong(piece)
+		if err != nil {
+			return nil, fmt.Errorf("unable to load CRL file '%s': %w", name, err)
+		}
+		for _, bl := range blocks {
+			if bl.kind != "X509 CRL" {
+				continue
+			}
+			list, err := x509.ParseRevocationList(bl.der)
+			if err != nil {
+				return nil, fmt.Errorf("unable to load CRL file '%s': %w (line %d of its block)", name, err, bl.line)
+			}
+			f.addList(list)
+		}
+	}
+	if len(f.Lists) == 0 {
+		return nil, fmt.Errorf("unable to load CRL file '%s': no revocation list in it", name)
+	}
+	return f, nil
+}
+
+func (f *CRLFile) addList(list *x509.RevocationList) {
+	f.Lists = append(f.Lists, list)
+	for _, e := range list.RevokedCertificateEntries {
+		f.revoked[revocationKey(list.RawIssuer, e.SerialNumber)] = struct{}{}
+	}
+}
+
+func revocationKey(issuer []byte, serial *big.Int) string {
+	return string(issuer) + "\x00" + string(serial.Bytes())
+}
+
+// Revoked tells whether a list of the certificate's issuer names its serial number.
+func (f *CRLFile) Revoked(c *x509.Certificate) bool {
+	_, ok := f.revoked[revocationKey(c.RawIssuer, c.SerialNumber)]
+	return ok
+}
+
+// For returns the list of a certificate's issuer that is signed by issuer, nil when there is none. OpenSSL fails a chain for which a list is missing
+// (error 3), not yet valid (11) or expired (12); the caller compares ThisUpdate and NextUpdate.
+func (f *CRLFile) For(c, issuer *x509.Certificate) *x509.RevocationList {
+	for _, list := range f.Lists {
+		if bytes.Equal(list.RawIssuer, c.RawIssuer) && (issuer == nil || list.CheckSignatureFrom(issuer) == nil) {
+			return list
+		}
+	}
+	return nil
+}
+
+// Describe prints list i (from 0) as `show ssl crl-file` does, from Version to its last entry.
+func (f *CRLFile) Describe(i int) string {
+	l := f.Lists[i]
+	var w strings.Builder
+	fmt.Fprintf(&w, "Version 1\nSignature Algorithm: %s\nIssuer: %s\nLast Update: %s\nNext Update: %s\n", signatureName(l.SignatureAlgorithm),
+		quoteName(DN(l.RawIssuer)), Date(l.ThisUpdate), crlDate(l.NextUpdate))
+	if len(l.RevokedCertificateEntries) == 0 {
+		return w.String() + "No Revoked Certificates.\n"
+	}
+	w.WriteString("Revoked Certificates:\n")
+	for _, e := range l.RevokedCertificateEntries {
+		fmt.Fprintf(&w, "    Serial Number: %s\n        Revocation Date: %s\n", Serial(e.SerialNumber), Date(e.RevocationTime))
+	}
+	return w.String()
+}
+
+func crlDate(t time.Time) string {
+	if t.IsZero() {
+		return "NONE"
+	}
+	return Date(t)
+}
+
+// signatureName is OpenSSL's long name of a signature algorithm.
+func signatureName(a x509.SignatureAlgorithm) string {
+	switch a {
+	case x509.SHA1WithRSA:
+		return "sha1WithRSAEncryption"
+	case x509.SHA256WithRSA:
+		return "sha256WithRSAEncryption"
+	case x509.SHA384WithRSA:
+		return "sha384WithRSAEncryption"
+	case x509.SHA512WithRSA:
+		return "sha512WithRSAEncryption"
+	case x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS:
+		return "rsassaPss"
+	case x509.ECDSAWithSHA1:
+		return "ecdsa-with-SHA1"
+	case x509.ECDSAWithSHA256:
+		return "ecdsa-with-SHA256"
+	case x509.ECDSAWithSHA384:
+		return "ecdsa-with-SHA384"
+	case x509.ECDSAWithSHA512:
+		return "ecdsa-with-SHA512"
+	}
+	return a.String()
+}
+
+// SignatureName returns OpenSSL's short name of a certificate's signature algorithm as ssl_c_sig_alg prints it ("RSA-SHA256").
+func SignatureName(a x509.SignatureAlgorithm) string {
+	long := signatureName(a)
+	if hash, ok := strings.CutSuffix(long, "WithRSAEncryption"); ok {
+		return "RSA-" + strings.ToUpper(hash)
+	}
+	return long
+}

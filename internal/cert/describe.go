@@ -1,0 +1,117 @@
+package cert
+
+import (
+	"crypto/sha1"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ocsp"
+
+	"crypto"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+)
+
+// Describe prints the lines of `show ssl cert NAME` from Chain Filename or Serial to the last Chain Issuer.
+func Describe(b *Bundle) string {
+	var w strings.Builder
+	if f := b.ChainFile(); f != "" {
+		fmt.Fprintf(&w, "Chain Filename: %s\n", f)
+	}
+	w.WriteString(describeX509(b.peek()))
+	for _, der := range b.Chain() {
+		if c, err := x509.ParseCertificate(der); err == nil {
+			fmt.Fprintf(&w, "Chain Subject: %s\nChain Issuer: %s\n", quoteName(DN(c.RawSubject)), quoteName(DN(c.RawIssuer)))
+		}
+	}
+	return w.String()
+}
+
+// describeX509 prints the lines from Serial to Issuer, which `show ssl ca-file` prints too.
+func describeX509(c *x509.Certificate) string {
+	sum := sha1.Sum(c.Raw)
+	return fmt.Sprintf("Serial: %s\nnotBefore: %s\nnotAfter: %s\nSubject Alternative Name: %s\nAlgorithm: %s\n"+
+		"SHA1 FingerPrint: %X\nSubject: %s\nIssuer: %s\n",
+		Serial(c.SerialNumber), Date(c.NotBefore), Date(c.NotAfter), quoteName(subjectAltName(c)), algorithm(c),
+		sum, quoteName(DN(c.RawSubject)), quoteName(DN(c.RawIssuer)))
+}
+
+// Serial prints a serial number as upper-case hex of whole bytes.
+func Serial(n *big.Int) string {
+	if n == nil || n.Sign() == 0 {
+		return "00"
+	}
+	return strings.ToUpper(hex.EncodeToString(n.Bytes()))
+}
+
+// Date prints a time as OpenSSL does: "Apr  2 12:47:02 2021 GMT".
+func Date(t time.Time) string { return t.UTC().Format("Jan _2 15:04:05 2006") + " GMT" }
+
+func subjectAltName(c *x509.Certificate) string {
+	for _, e := range c.Extensions {
+		if e.Id.Equal(oidSubjectAltName) {
+			return sanLine(e.Value)
+		}
+	}
+	return ""
+}
+
+var oidSubjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
+
+func algorithm(c *x509.Certificate) string {
+	t, bits := keyFacts(c)
+	switch t {
+	case KeyRSA:
+		return fmt.Sprintf("RSA%d", bits)
+	case KeyECDSA:
+		return fmt.Sprintf("EC%d", bits)
+	}
+	return strings.ToUpper(c.PublicKeyAlgorithm.String())
+}
+
+// OCSPKey returns the DER of the certificate's OCSP CertID (RFC 6960 section 4.1.1, SHA-1) under its issuer in the chain or the
+// extra issuer, nil when the issuer is not known.
+func (b *Bundle) OCSPKey() []byte {
+	leaf := b.peek()
+	issuer := b.findIssuer(leaf)
+	if issuer == nil {
+		return nil
+	}
+	req, err := ocsp.CreateRequest(leaf, issuer, &ocsp.RequestOptions{Hash: crypto.SHA1})
+	if err != nil {
+		return nil
+	}
+	r, err := ocsp.ParseRequest(req)
+	if err != nil {
+		return nil
+	}
+	id := struct {
+		Algorithm         pkix.AlgorithmIdentifier
+		NameHash, KeyHash []byte
+		Serial            *big.Int
+	}{pkix.AlgorithmIdentifier{Algorithm: oidSHA1, Parameters: asn1.NullRawValue}, r.IssuerNameHash, r.IssuerKeyHash, r.SerialNumber}
+	der, err := asn1.Marshal(id)
+	if err != nil {
+		return nil
+	}
+	return der
+}
+
+var oidSHA1 = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}
+
+func (b *Bundle) findIssuer(leaf *x509.Certificate) *x509.Certificate {
+	candidates := b.Chain()
+	if issuer := b.Issuer(); issuer != nil {
+		candidates = append(candidates, issuer)
+	}
+	for _, der := range candidates {
+		if c, err := x509.ParseCertificate(der); err == nil && string(c.RawSubject) == string(leaf.RawIssuer) {
+			return c
+		}
+	}
+	return nil
+}
