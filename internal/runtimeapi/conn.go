@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,6 +31,8 @@ type Conn struct {
 	nc net.Conn
 	br *bufio.Reader
 	o  Options
+
+	interrupted atomic.Bool
 	// Waiting, when set, is called before each read that may block while a payload is incomplete: the place for the "+ "
 	// prompt. Its error ends the read.
 	Waiting func() error
@@ -62,6 +65,23 @@ func deadline(d time.Duration) time.Time {
 	return time.Now().Add(d)
 }
 
+// Interrupt makes the read under way and all later ones fail. Any goroutine may call it. Writes go on.
+func (c *Conn) Interrupt() {
+	c.interrupted.Store(true)
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+}
+
+// arm gives the next read its timeout. Interrupt wins, whichever of the two comes first.
+func (c *Conn) arm() error {
+	if err := c.nc.SetReadDeadline(deadline(c.o.Timeout)); err != nil {
+		return err
+	}
+	if c.interrupted.Load() {
+		return c.nc.SetReadDeadline(time.Unix(1, 0))
+	}
+	return nil
+}
+
 // Write writes all of p, giving each call one timeout.
 func (c *Conn) Write(p []byte) (int, error) {
 	if err := c.nc.SetWriteDeadline(deadline(c.o.Timeout)); err != nil {
@@ -72,7 +92,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // Read hands on what follows what was read so far, for a caller that leaves the line protocol. It waits at most one timeout.
 func (c *Conn) Read(p []byte) (int, error) {
-	if err := c.nc.SetReadDeadline(deadline(c.o.Timeout)); err != nil {
+	if err := c.arm(); err != nil {
 		return 0, err
 	}
 	return c.br.Read(p)
@@ -93,7 +113,7 @@ func (c *Conn) ReadCommand() (text string, last bool, err error) {
 }
 
 func (c *Conn) readUntil(ends func(byte) bool) (string, error) {
-	if err := c.nc.SetReadDeadline(deadline(c.o.Timeout)); err != nil {
+	if err := c.arm(); err != nil {
 		return "", err
 	}
 	line := make([]byte, 0, 128)
@@ -139,7 +159,7 @@ func (c *Conn) readPayloadLine(buf *bytes.Buffer, extra int) error {
 					return err
 				}
 			}
-			if err := c.nc.SetReadDeadline(deadline(c.o.Timeout)); err != nil {
+			if err := c.arm(); err != nil {
 				return err
 			}
 			if _, err := c.br.Peek(1); err != nil {

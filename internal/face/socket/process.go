@@ -1,0 +1,110 @@
+package socket
+
+import (
+	"errors"
+	"iter"
+	"time"
+
+	"gatehouse/internal/stats"
+)
+
+// Process is what the worker's commands ask of the running process; engine implements it. Every method may be called by many
+// sessions at a time and sees the newest generation.
+type Process interface {
+	Version() string  // of HAProxy that is spoken, such as 3.4.0
+	Start() time.Time // of this process
+	Info() *stats.Info
+	// Rows yields the table in its order: per proxy FRONTEND, its listeners (option socket-stats), its servers, BACKEND. The row
+	// may be the same one each time; who keeps it copies it.
+	Rows() iter.Seq[*stats.Row]
+	// ServerStates yields every server in the order of the configuration, as Rows with regard to reuse.
+	ServerStates() iter.Seq[*stats.ServerState]
+	Backends() []string  // names of backends and listens, in order
+	Env() []string       // NAME=value
+	StartupLogs() string // the diagnostics of the last start or reload
+	// CapturedErrors are the invalid messages kept for show errors: how many there were, and those still kept as text.
+	CapturedErrors() (total uint64, dumps []CapturedError)
+	Sessions() iter.Seq[Stream]
+	// ClearCounters resets maxima, with all every counter that is not a gauge.
+	ClearCounters(all bool)
+	// Server finds one server. The error is ErrNoBackend or ErrNoServer.
+	Server(backend, server string) (Server, error)
+	// Frontend finds one frontend or listen; the error is ErrNoFrontend.
+	Frontend(name string) (Frontend, error)
+	// SetMaxconn changes the process's limit of connections; 0 sets the one it started with. More than that is an error.
+	SetMaxconn(n int) error
+}
+
+// Errors of looking up. Their texts are the answers.
+var (
+	ErrNoBackend  = errors.New("No such backend.")  //nolint:staticcheck // HAProxy's text
+	ErrNoServer   = errors.New("No such server.")   //nolint:staticcheck // HAProxy's text
+	ErrNoFrontend = errors.New("No such frontend.") //nolint:staticcheck // HAProxy's text
+)
+
+// Server is one server of a backend, as commands change it. Errors are answered as they are.
+type Server interface {
+	Weight() (now, initial int)
+	// SetWeight sets 0 to 256. Algorithms that cannot follow refuse all but 0 and the initial weight.
+	SetWeight(n int) error
+	SetState(state string) error   // ready, drain or maint
+	SetHealth(health string) error // up, stopping or down
+	SetChecks(on bool) error       // enable health, disable health
+	SetMaxConn(n int) error
+	// SetAddr changes the address (a bare IP) and, unless "", the port (N, +N or -N); the answer says what changed.
+	SetAddr(addr, port string) (answer string, err error)
+	KillSessions()
+}
+
+// Frontend is one frontend, as commands change it. Errors are answered as they are.
+type Frontend interface {
+	Enable() error
+	Disable() error
+	Shutdown() error
+	SetMaxConn(n int) error
+}
+
+// CapturedError is one invalid request or response kept for show errors.
+type CapturedError struct {
+	Proxy    string
+	Response bool
+	Text     string // as printed, ending in LF
+}
+
+// Stream is one line of show sess.
+type Stream struct {
+	ID                        string // hexadecimal, without 0x
+	Proto, Src                string // tcpv4 127.0.0.1:1234
+	Frontend, Backend, Server string // "" is none
+	Age                       time.Duration
+}
+
+// Certificates is the part of *certstore.Store that commands call. Error texts are HAProxy's, ready to be printed.
+type Certificates interface {
+	NewCert(name string) error
+	Set(name string, payload []byte, by string) (created bool, target string, err error)
+	Commit(name, by string, dot func()) (warnings []string, err error)
+	Abort(name string) error
+	Delete(name string) error
+	Names() (pending, all []string)
+	Show(name string) (string, error)
+	Dump(name string) ([]byte, error)
+	Lists() []string
+	ShowList(name string, lineNumbers bool) (string, error)
+	AddLine(list, text, by, crtBase string, dot func()) (printed string, err error)
+	DelLine(list, arg string) error
+}
+
+// ACME is the part of the ACME client that commands call.
+type ACME interface {
+	Renew(name string) error // errors are answered as they are
+	Status() []ACMERow
+}
+
+// ACMERow is one line of acme status.
+type ACMERow struct {
+	Certificate, Section string
+	State                string // Running, Scheduled or Stopped
+	NotAfter             time.Time
+	Scheduled            time.Time // zero: not scheduled
+}
