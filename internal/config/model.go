@@ -32,25 +32,26 @@ type Config struct {
 
 // Global is what the global sections say (manual section 3). Pointers and empty strings are unset.
 type Global struct {
-	Daemon       bool
-	MasterWorker bool
-	Chroot       string
-	User, Group  string
-	UID, GID     *int
-	PidFile      string
-	MaxConn      int // 0: chosen from the descriptor limit
-	HardStop     time.Duration
-	StatsSockets []*Bind
-	StatsTimeout time.Duration // 0: 10 s
-	StatsMaxConn int           // 0: 10
-	Logs         []Log
-	LogTag       string
-	LogSendHost  *string // log-send-hostname; "" means this machine's name
-	Node         string
-	Description  string
-	CABase       string
-	CrtBase      string
-	KeyBase      string
+	Daemon          bool
+	MasterWorker    bool
+	NoExitOnFailure bool // master-worker no-exit-on-failure
+	Chroot          string
+	User, Group     string
+	UID, GID        *int
+	PidFile         string
+	MaxConn         int // 0: chosen from the descriptor limit
+	HardStop        time.Duration
+	StatsSockets    []*Bind
+	StatsTimeout    time.Duration // 0: 10 s
+	StatsMaxConn    int           // 0: 10
+	Logs            []Log
+	LogTag          string
+	LogSendHost     *string // log-send-hostname; "" means this machine's name
+	Node            string
+	Description     string
+	CABase          string
+	CrtBase         string
+	KeyBase         string
 
 	DefaultBindCiphers, DefaultBindCiphersuites, DefaultBindCurves       string
 	DefaultServerCiphers, DefaultServerCiphersuites, DefaultServerCurves string
@@ -88,19 +89,21 @@ type Gatehouse struct {
 // Proxy is one frontend, backend or listen section after its defaults were applied. Frontend-only fields are zero in
 // a backend and the other way round.
 type Proxy struct {
-	Pos      Pos
-	Kind     string // "frontend", "backend" or "listen"
-	Name     string
-	ID       int
-	Mode     string // "tcp" or "http"
-	Disabled bool
+	Pos         Pos
+	Kind        string // "frontend", "backend" or "listen"
+	Name        string
+	ID          int
+	Mode        string // "tcp" or "http"
+	Disabled    bool
+	Description string
 
-	Binds          []*Bind
-	SSLFUse        []CrtUse // ssl-f-use lines in the order written
-	MaxConn        int
-	Backlog        int
-	UseBackend     []Rule // Words: target name or format, then the condition
-	DefaultBackend string
+	Binds             []*Bind
+	SSLFUse           []CrtUse // ssl-f-use lines in the order written
+	MaxConn           int
+	Backlog           int
+	UseBackend        []Rule // Words: target name or format, then the condition
+	DefaultBackend    string
+	DefaultBackendPos Pos
 
 	Servers     []*Server
 	Balance     string // "roundrobin" when unset
@@ -132,7 +135,9 @@ type Proxy struct {
 	AbortOnClose    bool
 	AllBackups      bool
 	SocketStats     bool
-	TCPKeepAlive    bool // option tcpka, or both sides' own
+	TCPKeepAlive    bool // option tcpka
+	ClientKeepAlive bool // option clitcpka or tcpka
+	ServerKeepAlive bool // option srvtcpka or tcpka
 	HTTPCheck       *HTTPCheck
 	SSLHelloCheck   bool
 	TCPCheck        bool
@@ -151,6 +156,7 @@ type Text struct {
 type Rule struct {
 	Pos   Pos
 	Words []string
+	ACLs  []ACL // the ACLs a rule inherited from a defaults section sees; nil: those of its own proxy
 }
 
 // ACL is one `acl NAME CRITERION ...` line; Words starts with the criterion.
@@ -185,6 +191,7 @@ type Bind struct {
 	Crts             []CrtUse  // crt, crt-list and default-crt in the order written
 	TLS              []Setting // every other TLS keyword, for cert.Options
 	StrictSNI        bool
+	NoStrictSNI      bool     // no-strict-sni was written: it wins over ssl-default-bind-options
 	ACME             string   // acme NAME: our extension on bind lines
 	Domains          []string // domains a,b with it
 	MaxConn, Backlog int
@@ -233,6 +240,7 @@ type Server struct {
 	SSL                  bool
 	NoSSL                bool
 	SNI                  string // expression text
+	SNIAuto              *bool  // sni-auto, no-sni-auto; nil: as HAProxy, on for TLS servers of HTTP backends without sni
 	Verify               string // "", "none" or "required"
 	VerifyHost           string
 	CAFile, CRLFile, Crt string
@@ -289,6 +297,8 @@ type Log struct {
 	Facility string
 	Level    string // "" = debug: everything
 	MinLevel string
+
+	FromGlobal bool // copied from the global section by `log global`
 }
 
 // ForwardFor is option forwardfor.

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// finish makes the checks that need the whole configuration and fixes what could only be known at its end.
+func (p *parser) finish() {
+	for _, px := range p.cfg.Proxies {
+		p.finishProxy(px)
+	}
+	for name := range p.cfg.Gatehouse.PersistBy {
+		p.finishPersist(name)
+	}
+}
+
+func (p *parser) proxyAlert(px *Proxy, format string, args ...any) {
+	p.diags.at(LevelAlert, px.Pos, "%s", fmt.Sprintf(format, args...))
+}
+
+func (p *parser) finishProxy(px *Proxy) {
+	st := p.state[px]
+	fe, be := sides(px.Kind)
+	for i := range st.redirects {
+		px.HTTPRequest = append(px.HTTPRequest, st.redirects[i])
+	}
+	p.finishCheck(px, st)
+	px.TCPKeepAlive = fe && px.ClientKeepAlive || be && px.ServerKeepAlive
+	if px.Balance == "" {
+		px.Balance = "roundrobin"
+	}
+	if !fe {
+		px.DefaultBackend = ""
+	}
+	if px.Disabled {
+		return // HAProxy checks nothing in a disabled proxy
+	}
+	p.backendTargets(px, fe)
+	p.missingTimeouts(px, fe, be)
+	for _, d := range st.dupServers {
+		p.diags.Alert(d[0].Pos, "%s '%s', another server named '%s' was already defined at line %d, please use distinct names.",
+			px.Kind, px.Name, d[0].Name, d[1].Pos.Line)
+	}
+}
+
+// finishCheck drops an HTTP check that no option chose.
+func (p *parser) finishCheck(px *Proxy, st *proxyState) {
+	if st.check == checkHTTP {
+		return
+	}
+	if st.ownCheck {
+		p.diags.at(LevelWarning, px.Pos, "%s '%s' uses http-check rules without 'option httpchk', so the rules are ignored.", px.Kind, px.Name)
+	}
+	px.HTTPCheck = nil
+}
+
+// backendTargets checks default_backend and the use_backend lines whose name is not a format.
+func (p *parser) backendTargets(px *Proxy, fe bool) {
+	if fe && px.DefaultBackend != "" {
+		p.backendTarget(px, px.DefaultBackend, "default_backend", "as its default backend")
+		if len(px.Servers) > 0 {
+			p.diags.at(LevelWarning, px.Pos, "In proxy '%s', the 'default_backend' rule always has precedence over the servers, which will never be used.", px.Name)
+		}
+	}
+	for _, r := range px.UseBackend {
+		if name := r.Words[0]; !strings.Contains(name, "%") {
+			p.backendTarget(px, name, "use_backend", "in a 'use_backend' rule")
+		}
+	}
+}
+
+func (p *parser) backendTarget(px *Proxy, name, keyword, how string) {
+	target := p.byName[name]
+	switch {
+	case target == nil || target.Kind == "frontend":
+		p.proxyAlert(px, "Proxy '%s': unable to find required %s: '%s'.", px.Name, keyword, name)
+	case target == px:
+		p.proxyAlert(px, "Proxy '%s': loop detected for %s: '%s'.", px.Name, keyword, name)
+	case px.Mode != target.Mode && !(px.Mode == "tcp" && target.Mode == "http"):
+		p.proxyAlert(px, "%s %s '%s' (%s:%d) tries to use incompatible %s %s '%s' (%s:%d) %s (see 'mode').",
+			px.Mode, px.Kind, px.Name, px.Pos.File, px.Pos.Line, target.Mode, target.Kind, target.Name, target.Pos.File, target.Pos.Line, how)
+	}
+}
+
+func (p *parser) missingTimeouts(px *Proxy, fe, be bool) {
+	noServerTimeout := px.TimeoutServer == 0 && (px.Mode == "http" || px.TimeoutTunnel == 0)
+	if fe && px.TimeoutClient == 0 || be && len(px.Servers) > 0 && (px.TimeoutConnect == 0 || noServerTimeout) {
+		p.diags.at(LevelWarning, px.Pos, "missing timeouts for %s '%s'.\n"+
+			"   | While not properly invalid, you will certainly encounter various problems\n"+
+			"   | with such a configuration. To fix this, please ensure that all following\n"+
+			"   | timeouts are set to a non-zero value: 'client', 'connect', 'server'.", px.Kind, px.Name)
+	}
+}
+
+func (p *parser) finishPersist(name string) {
+	for _, c := range p.cfg.CrtStores {
+		if c.Name == name {
+			return
+		}
+	}
+	p.diags.Alert(p.cfg.Gatehouse.Pos, "'persist' : no crt-store '%s' exists.", name)
+}

@@ -1,0 +1,119 @@
+package config
+
+import "slices"
+
+// globalKeywords is the table of the global section (manual section 3).
+func globalKeywords() []Keyword {
+	g := func(name, args, manual string, parse func(p *parser, s *statement)) Keyword {
+		return Keyword{Name: name, Args: args, In: InGlobal, Manual: manual, parse: parse}
+	}
+	none := func(k Keyword, note string) Keyword {
+		k.State, k.Note = NoEffect, note
+		return k
+	}
+	list := []Keyword{
+		g("acme.scheduler", "auto|off", "3.1", (*parser).globalScheduler),
+		g("ca-base", "<dir>", "3.1", (*parser).globalBase),
+		g("chroot", "<dir>", "3.1", (*parser).globalChroot),
+		g("crt-base", "<dir>", "3.1", (*parser).globalBase),
+		g("daemon", "", "3.1", (*parser).globalDaemon),
+		g("description", "<text>", "3.1", (*parser).globalDescription),
+		g("expose-experimental-directives", "", "3.1", (*parser).globalExpose),
+		g("gid", "<number>", "3.1", (*parser).globalID),
+		g("group", "<name>", "3.1", (*parser).globalUser),
+		g("hard-stop-after", "<time>", "3.1", (*parser).globalHardStop),
+		g("httpclient.ssl.ca-file", "<file>", "3.1", (*parser).globalClientCA),
+		g("httpclient.ssl.verify", "none|required", "3.1", (*parser).globalClientVerify),
+		g("issuers-chain-path", "<dir>", "3.1", (*parser).globalIssuers),
+		g("key-base", "<dir>", "3.1", (*parser).globalBase),
+		g("log", "<target> [len <n>] [format <f>] <facility> [<level> [<minlevel>]]", "3.1", (*parser).globalLog),
+		g("log-send-hostname", "[<name>]", "3.1", (*parser).globalLogHost),
+		g("log-tag", "<text>", "3.1", (*parser).globalLogTag),
+		g("master-worker", "[no-exit-on-failure]", "3.1", (*parser).globalMasterWorker),
+		g("maxconn", "<number>", "3.2", (*parser).globalMaxConn),
+		g("node", "<name>", "3.1", (*parser).globalNode),
+		g("pidfile", "<file>", "3.1", (*parser).globalPidFile),
+		g("presetenv", "<name> <value>", "3.1", (*parser).globalEnv),
+		g("resetenv", "[<name> ...]", "3.1", (*parser).globalEnv),
+		g("setenv", "<name> <value>", "3.1", (*parser).globalEnv),
+		g("spread-checks", "<0..50>", "3.2", (*parser).globalSpread),
+		g("ssl-default-bind-ciphers", "<list>", "3.1", (*parser).globalTLSList),
+		g("ssl-default-bind-ciphersuites", "<list>", "3.1", (*parser).globalTLSList),
+		g("ssl-default-bind-curves", "<list>", "3.1", (*parser).globalTLSList),
+		g("ssl-default-bind-options", "<option> ...", "3.1", (*parser).globalTLSOptions),
+		g("ssl-default-server-ciphers", "<list>", "3.1", (*parser).globalTLSList),
+		g("ssl-default-server-ciphersuites", "<list>", "3.1", (*parser).globalTLSList),
+		g("ssl-default-server-curves", "<list>", "3.1", (*parser).globalTLSList),
+		g("ssl-default-server-options", "<option> ...", "3.1", (*parser).globalTLSOptions),
+		g("ssl-load-extra-del-ext", "", "3.1", (*parser).globalDelExt),
+		g("ssl-load-extra-files", "none|all|bundle|sctl|ocsp|issuer|key ...", "3.1", (*parser).globalExtraFiles),
+		g("ssl-server-verify", "none|required", "3.1", (*parser).globalServerVerify),
+		g("stats", "socket <addr> [<bind keyword> ...] | timeout <time> | maxconn <n>", "3.1", (*parser).globalStats),
+		g("tune.bufsize", "<bytes>", "3.2", (*parser).globalNumber),
+		g("tune.cli.max-payload-size", "<size>", "3.2", (*parser).globalPayload),
+		g("tune.http.logurilen", "<bytes>", "3.2", (*parser).globalNumber),
+		g("tune.http.maxhdr", "<1..32767>", "3.2", (*parser).globalNumber),
+		g("tune.maxrewrite", "<bytes>", "3.2", (*parser).globalNumber),
+		g("tune.ssl.lifetime", "<time>", "3.2", (*parser).globalLifetime),
+		g("uid", "<number>", "3.1", (*parser).globalID),
+		g("unsetenv", "<name> ...", "3.1", (*parser).globalEnv),
+		g("user", "<name>", "3.1", (*parser).globalUser),
+		g("zero-warning", "", "3.1", (*parser).globalZeroWarning),
+
+		none(g("nbproc", "1", "3.1", (*parser).globalNbproc), "only 1, as in HAProxy since 2.5"),
+		none(g("tune.ssl.default-dh-param", "<bits>", "3.2", (*parser).globalDHParam), "crypto/tls has no finite-field DH"),
+	}
+	list = append(list, noEffect(InGlobal, "3.1",
+		"close-spread-time <time>", "cpu-affinity", "cpu-map", "cpu-policy", "cpu-set", "dns-accept-family", "expose-deprecated-directives",
+		"fd-hard-limit <n>", "force-cfg-parser-pause <time>", "grace <time>", "harden.reject-privileged-ports.quic", "harden.reject-privileged-ports.tcp",
+		"insecure-fork-wanted", "insecure-setuid-wanted", "limited-quic", "localpeer <name>", "max-threads-per-group <n>", "mworker-max-reloads <n>", "nbthread <n>",
+		"numa-cpu-mapping", "pp2-never-send-local", "prealloc-fd", "set-dumpable", "shm-stats-file <file>", "shm-stats-file-max-objects <n>",
+		"ssl-dh-param-file <file>", "ssl-mode-async", "ssl-security-level <n>", "ssl-skip-self-issued-ca", "stress-level <n>", "strict-limits",
+		"thread-group", "thread-groups <n>", "thread-hard-limit <n>", "ulimit-n <n>", "warn-blocked-traffic-after <time>", "anonkey <n>")...)
+	list = append(list, noEffect(InGlobal, "3.2",
+		"busy-polling", "max-spread-checks <time>", "maxpipes <n>", "no-memory-trimming", "noepoll", "noevports", "nogetaddrinfo", "nokqueue", "noktls",
+		"nopoll", "noreuseport", "nosplice", "profiling.tasks", "quick-exit",
+		"tune.applet.zero-copy-forwarding", "tune.buffers.limit", "tune.buffers.reserve", "tune.bufsize.large", "tune.bufsize.small", "tune.chksize",
+		"tune.comp.maxlevel", "tune.defaults.purge", "tune.disable-fast-forward", "tune.disable-zero-copy-forwarding", "tune.epoll.mask-events",
+		"tune.events.max-events-at-once", "tune.fail-alloc", "tune.fd.edge-triggered", "tune.glitches.kill.cpu-usage",
+		"tune.h1.be.glitches-threshold", "tune.h1.fe.glitches-threshold", "tune.h1.zero-copy-fwd-recv", "tune.h1.zero-copy-fwd-send",
+		"tune.h2.be.glitches-threshold", "tune.h2.be.initial-window-size", "tune.h2.be.max-concurrent-streams", "tune.h2.be.max-frames-at-once",
+		"tune.h2.be.rxbuf", "tune.h2.fe.glitches-threshold", "tune.h2.fe.initial-window-size", "tune.h2.fe.max-concurrent-streams",
+		"tune.h2.fe.max-frames-at-once", "tune.h2.fe.max-rst-at-once", "tune.h2.fe.max-total-streams", "tune.h2.fe.rxbuf",
+		"tune.h2.header-table-size", "tune.h2.initial-window-size", "tune.h2.log-errors", "tune.h2.max-concurrent-streams", "tune.h2.max-frame-size",
+		"tune.h2.zero-copy-fwd-send", "tune.http.cookielen", "tune.idle-pool.shared", "tune.idletimer", "tune.listener.default-shards",
+		"tune.listener.multi-queue", "tune.max-checks-per-thread", "tune.max-rules-at-once", "tune.maxaccept", "tune.maxpollevents",
+		"tune.memory.hot-size", "tune.notsent-lowat.client", "tune.notsent-lowat.server", "tune.pattern.cache-size", "tune.peers.max-updates-at-once",
+		"tune.pipesize", "tune.pool-high-fd-ratio", "tune.pool-low-fd-ratio", "tune.pt.zero-copy-forwarding", "tune.rcvbuf.backend",
+		"tune.rcvbuf.client", "tune.rcvbuf.frontend", "tune.rcvbuf.server", "tune.recv_enough", "tune.renice.runtime", "tune.renice.startup",
+		"tune.ring.queues", "tune.runqueue-depth", "tune.sched.low-latency", "tune.sndbuf.backend", "tune.sndbuf.client", "tune.sndbuf.frontend",
+		"tune.sndbuf.server", "tune.ssl.cachesize", "tune.ssl.capture-buffer-size", "tune.ssl.capture-cipherlist-size", "tune.ssl.force-private-cache",
+		"tune.ssl.hard-maxrecord", "tune.ssl.maxrecord", "tune.ssl.ssl-ctx-cache-size", "tune.stick-counters", "tune.streams-elasticity",
+		"tune.takeover-other-tg-connections", "tune.vars.check-max-size", "tune.vars.global-max-size", "tune.vars.proc-max-size",
+		"tune.vars.reqres-max-size", "tune.vars.sess-max-size", "tune.vars.txn-max-size", "tune.zlib.memlevel", "tune.zlib.windowsize")...)
+	list = append(list, noEffect(InGlobal, "3.3", "quiet")...)
+	list = append(list, refused(InGlobal, "3.1",
+		"cluster-secret <text>", "default-path", "external-check", "h1-accept-payload-with-any-method", "h1-case-adjust <from> <to>", "h1-case-adjust-file <file>",
+		"h1-do-not-close-on-insecure-transfer-encoding", "h2-workaround-bogus-websocket-clients", "http-err-codes", "http-fail-codes",
+		"httpclient.resolvers.disabled", "httpclient.resolvers.id", "httpclient.resolvers.prefer", "httpclient.retries", "httpclient.timeout.connect",
+		"jwt.decrypt_alg_list", "jwt.decrypt_enc_list", "lua-load", "lua-load-per-thread", "lua-prepend-path", "ocsp-update.disable", "ocsp-update.httpproxy",
+		"ocsp-update.maxdelay", "ocsp-update.mindelay", "ocsp-update.mode", "server-state-base <dir>", "server-state-file <file>", "set-var <name> <expr>",
+		"set-var-fmt <name> <fmt>", "setcap", "ssl-default-bind-client-sigalgs <list>", "ssl-default-bind-sigalgs <list>", "ssl-default-server-client-sigalgs <list>",
+		"ssl-default-server-sigalgs <list>", "ssl-engine", "ssl-passphrase-cmd", "ssl-propquery", "ssl-provider", "ssl-provider-path", "stats-file <file>", "unix-bind")...)
+	list = append(list, refused(InGlobal, "3.2",
+		"maxcompcpuusage <n>", "maxcomprate <n>", "maxconnrate <n>", "maxsessrate <n>", "maxsslconn <n>", "maxsslrate <n>", "maxzlibmem <n>",
+		"tune.ssl.certificate-compression", "tune.ssl.keylog", "tune.ssl.ocsp-update.maxdelay", "tune.ssl.ocsp-update.mindelay",
+		"tune.lua.bool-sample-conversion", "tune.lua.forced-yield", "tune.lua.maxmem", "tune.lua.session-timeout", "tune.lua.task-timeout", "tune.lua.service-timeout")...)
+	slices.SortStableFunc(list, byName)
+	return list
+}
+
+func byName(a, b Keyword) int {
+	switch {
+	case a.Name < b.Name:
+		return -1
+	case a.Name > b.Name:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,180 @@
+package config
+
+import "slices"
+
+// sectionKeywords are the words that begin a section (manual sections 3 and 4).
+func sectionKeywords() []Keyword {
+	sec := func(name, args, manual string, parse func(p *parser, s *statement)) Keyword {
+		return Keyword{Name: name, Args: args, In: InFile, Manual: manual, parse: parse}
+	}
+	list := []Keyword{
+		sec("acme", "<name>", "12.8", (*parser).beginACME),
+		sec("backend", "<name> [from <defaults>]", "4", (*parser).beginProxy),
+		sec("crt-store", "[<name>]", "12.7", (*parser).beginCrtStore),
+		sec("defaults", "[<name>] [from <defaults>]", "4", (*parser).beginDefaults),
+		sec("frontend", "<name> [from <defaults>]", "4", (*parser).beginProxy),
+		{Name: "gatehouse", In: InFile, own: true, hides: true, parse: (*parser).beginGatehouse, Note: "what HAProxy has no word for"},
+		sec("global", "", "3", (*parser).beginGlobal),
+		sec("listen", "<name> [from <defaults>]", "4", (*parser).beginProxy),
+	}
+	list = append(list, refused(InFile, "12", "cache <name>", "fcgi-app <name>", "haterm", "healthcheck <name>", "http-errors <name>", "log-forward <name>",
+		"log-profile <name>", "mailers <name>", "namespace_list", "peers <name>", "program <name>", "resolvers <name>", "ring <name>", "traces", "userlist <name>")...)
+	slices.SortStableFunc(list, byName)
+	return list
+}
+
+// proxyKeywords is the table of defaults, frontend, listen and backend sections (manual section 4).
+func proxyKeywords() []Keyword {
+	k := func(name, args string, in Place, parse func(p *parser, s *statement)) Keyword {
+		return Keyword{Name: name, Args: args, In: in, Manual: "4.2", parse: parse}
+	}
+	list := []Keyword{
+		k("acl", "<name> <criterion> [flags] [operator] [<value> ...]", inRul, (*parser).proxyACL),
+		k("backlog", "<number>", inDFE, (*parser).proxyNumber),
+		k("balance", "roundrobin", inDBE, (*parser).proxyBalance),
+		k("bind", "<address> [<bind keyword> ...]", inFE, (*parser).frontendBind),
+		k("default-server", "<server keyword> ...", inDBE, (*parser).proxyDefaultServer),
+		k("default_backend", "<backend>", inDFE, (*parser).proxyDefaultBackend),
+		k("description", "<text>", inPx, (*parser).proxyDescription),
+		k("disabled", "", inAll, (*parser).proxyDisabled),
+		k("enabled", "", inAll, (*parser).proxyDisabled),
+		k("error-log-format", "<format>", inDFE, (*parser).proxyLogFormat),
+		k("errorfile", "<code> <file>", inAll, (*parser).proxyErrorFile),
+		k("http-after-response", "<action> ... [if|unless <condition>]", inRul, (*parser).proxyRule),
+		k("http-check", "send ... | expect ... | disable-on-404", inDBE, (*parser).proxyHTTPCheck),
+		k("http-request", "<action> ... [if|unless <condition>]", inRul, (*parser).proxyRule),
+		k("http-response", "<action> ... [if|unless <condition>]", inRul, (*parser).proxyRule),
+		k("http-reuse", "never|safe|aggressive|always", inDBE, (*parser).proxyHTTPReuse),
+		k("id", "<number>", inPx, (*parser).proxyID),
+		k("log", "global | <target> [len <n>] [format <f>] <facility> [<level> [<minlevel>]]", inAll, (*parser).proxyLog),
+		k("log-format", "<format>", inDFE, (*parser).proxyLogFormat),
+		k("log-format-sd", "<format>", inDFE, (*parser).proxyLogFormat),
+		k("log-tag", "<text>", inAll, (*parser).proxyLogTag),
+		k("maxconn", "<number>", inDFE, (*parser).proxyNumber),
+		k("mode", "tcp|http", inAll, (*parser).proxyMode),
+		k("monitor-uri", "<uri>", inDFE, (*parser).proxyMonitorURI),
+		k("option", "<option>", inAll, (*parser).proxyOption),
+		k("redirect", "location|prefix|scheme <to> [<option> ...] [if|unless <condition>]", inPx, (*parser).proxyRedirect),
+		k("retries", "<number>", inDBE, (*parser).proxyRetries),
+		k("server", "<name> <address>[:<port>] [<server keyword> ...]", inBE, (*parser).proxyServer),
+		k("ssl-f-use", "[crt <file>] [<load keyword> ...]", inFE, (*parser).proxySSLFUse),
+		k("timeout", "<name> <time>", inAll, (*parser).proxyTimeout),
+		k("use_backend", "<backend> [if|unless <condition>]", inFE, (*parser).proxyUseBackend),
+		k("clitimeout", "<time>", inDFE, (*parser).proxyOldTimeout),
+		k("contimeout", "<time>", inDBE, (*parser).proxyOldTimeout),
+		k("srvtimeout", "<time>", inDBE, (*parser).proxyOldTimeout),
+		{Name: "bind-process", In: inAll, State: Refused, Manual: "4.2", hides: true, Note: "removed from HAProxy in 2.7", parse: (*parser).proxyGone},
+		{Name: "monitor-net", Args: "<net>", In: inAll, State: Refused, Manual: "4.2", hides: true, Note: "removed from HAProxy in 2.5", parse: (*parser).proxyGone},
+		{Name: "grace", Args: "<time>", In: inAll, State: Refused, Manual: "4.2", hides: true, Note: "removed from HAProxy in 2.5", parse: (*parser).proxyGone},
+		{Name: "redispatch", In: inAll, State: Refused, Manual: "4.2", hides: true, Note: "removed from HAProxy in 2.1", parse: (*parser).proxyGone},
+		{Name: "block", In: inAll, State: Refused, Manual: "4.2", Note: "removed from HAProxy in 2.1", parse: (*parser).proxyGone},
+	}
+	for _, n := range []string{"clitimeout", "contimeout", "srvtimeout"} {
+		i := slices.IndexFunc(list, func(k Keyword) bool { return k.Name == n })
+		list[i].Note = "old form of `timeout`, which HAProxy refuses since 2.1"
+	}
+	list = append(list, noEffect(inAll, "4.2", "guid <text>", "hash-preserve-affinity <mode>", "max-keep-alive-queue <n>", "clitcpka-cnt <n>", "clitcpka-idle <time>", "clitcpka-intvl <time>",
+		"srvtcpka-cnt <n>", "srvtcpka-idle <time>", "srvtcpka-intvl <time>")...)
+	list = append(list, refused(inAll, "4.2", "appsession", "be-unpublished", "capture", "compression", "cookie <name>", "declare capture", "dispatch <address>",
+		"dynamic-cookie-key <key>", "email-alert", "errorfiles <name>", "errorloc <code> <url>", "errorloc302 <code> <url>", "errorloc303 <code> <url>",
+		"external-check", "filter", "filter-sequence", "force-be-switch", "force-persist", "fullconn <n>", "hash-balance-factor <n>", "hash-type", "http-error",
+		"http-send-name-header", "ignore-persist", "load-server-state-from-file", "log-steps", "max-session-srv-conns", "monitor fail", "persist", "quic-initial",
+		"rate-limit", "retry-on", "server-state-file-name", "server-template", "source <address>", "stats", "stick", "stick-table", "tcp-check", "tcp-request",
+		"tcp-response", "transparent", "unique-id-format", "unique-id-header", "use-fcgi-app", "use-server", "usesrc")...)
+	slices.SortStableFunc(list, byName)
+	return list
+}
+
+// optionKeywords is the table of `option` (manual section 4.2, surface of options).
+func optionKeywords() []Keyword {
+	o := func(name, args string, in Place, parse func(p *parser, s *statement)) Keyword {
+		return Keyword{Name: name, Args: args, In: in | InOption, Manual: "4.2", parse: parse}
+	}
+	flag := func(name string, in Place) Keyword { return o(name, "", in, (*parser).optionFlag) }
+	list := []Keyword{
+		flag("abortonclose", inAll), flag("allbackups", inDBE), flag("clitcpka", inDFE), flag("dontlog-normal", inDFE), flag("dontlognull", inDFE),
+		flag("http-buffer-request", inAll), flag("log-health-checks", inDBE), flag("log-separate-errors", inDFE), flag("logasap", inDFE),
+		flag("socket-stats", inDFE), flag("srvtcpka", inDBE),
+		o("forwardfor", "[except <net>] [header <name>] [if-none]", inAll, (*parser).optionForwardFor),
+		o("http-keep-alive", "", inAll, (*parser).optionHTTPMode),
+		o("http-server-close", "", inAll, (*parser).optionHTTPMode),
+		o("httpclose", "", inAll, (*parser).optionHTTPMode),
+		o("httpchk", "[<method>] [<uri>] [<version>]", inDBE, (*parser).optionHTTPCheck),
+		o("httplog", "[clf]", inDFE, (*parser).optionLog),
+		o("httpslog", "", inDFE, (*parser).optionLog),
+		o("redispatch", "[<interval>]", inDBE, (*parser).optionRedispatch),
+		o("ssl-hello-chk", "", inDBE, (*parser).optionSSLHello),
+		o("tcp-check", "", inDBE, (*parser).optionTCPCheck),
+		o("tcpka", "", inAll, (*parser).optionTCPKA),
+		o("tcplog", "[clf]", inDFE, (*parser).optionLog),
+		{Name: "forceclose", In: inAll | InOption, State: Refused, Manual: "4.2", hides: true, parse: (*parser).optionGone, Note: "removed from HAProxy in 2.0"},
+		{Name: "http-tunnel", In: inAll | InOption, State: Refused, Manual: "4.2", hides: true, parse: (*parser).optionGone, Note: "removed from HAProxy in 2.1"},
+		{Name: "http_proxy", In: inAll | InOption, State: Refused, Manual: "4.2", hides: true, parse: (*parser).optionGone, Note: "removed from HAProxy in 2.5"},
+	}
+	// What the kernel, Go's runtime or our codecs do anyway, or do not have.
+	list = append(list, noEffect(inAll|InOption, "4.2", "contstats", "disable-h2-upgrade", "http-ignore-probes", "http-no-delay", "http-pretend-keepalive", "http-use-proxy-header",
+		"idle-close-on-response", "independent-streams", "nolinger", "prefer-last-server", "splice-auto", "splice-request", "splice-response",
+		"tcp-smart-accept", "tcp-smart-connect", "use-small-buffers")...)
+	list = append(list, refused(inAll|InOption, "4.2", "accept-invalid-http-request", "accept-invalid-http-response", "accept-unsafe-violations-in-http-request",
+		"accept-unsafe-violations-in-http-response", "checkcache", "external-check", "forwarded", "h1-case-adjust-bogus-client", "h1-case-adjust-bogus-server",
+		"http-drop-request-trailers", "http-drop-response-trailers", "http-restrict-req-hdr-names <action>", "ldap-check", "mysql-check", "originalto", "persist",
+		"pgsql-check", "redis-check", "smtpchk", "spop-check", "transparent")...)
+	slices.SortStableFunc(list, byName)
+	return list
+}
+
+// timeoutKeywords is the table of `timeout` (manual section 4.2, surface of timeouts).
+func timeoutKeywords() []Keyword {
+	t := func(name string, in Place) Keyword {
+		return Keyword{Name: name, Args: "<time>", In: in | InTimeout, Manual: "4.2"}
+	}
+	return []Keyword{t("check", inDBE), t("client", inDFE), t("client-fin", inDFE), t("client-hs", inDFE), t("connect", inDBE),
+		t("http-keep-alive", inAll), t("http-request", inAll), t("queue", inDBE), t("server", inDBE), t("server-fin", inDBE),
+		t("tarpit", inAll), t("tunnel", inDBE)}
+}
+
+// crtStoreKeywords, loadKeywords and acmeKeywords are the certificate sections (manual section 12.7 and 12.8).
+func crtStoreKeywords() []Keyword {
+	return []Keyword{
+		{Name: "crt-base", Args: "<dir>", In: InCrtStore, Manual: "12.7", parse: (*parser).crtStoreBase},
+		{Name: "key-base", Args: "<dir>", In: InCrtStore, Manual: "12.7", parse: (*parser).crtStoreBase},
+		{Name: "load", Args: "[crt <file>] [<load keyword> ...]", In: InCrtStore, Manual: "12.7", parse: (*parser).crtStoreLoad},
+	}
+}
+
+func loadKeywords() []Keyword {
+	l := func(name, args string) Keyword {
+		return Keyword{Name: name, Args: args, args: 1, In: InLoad, Manual: "12.7"}
+	}
+	list := []Keyword{l("acme", "<acme section>"), l("alias", "<name>"), l("bits", "<number>"), l("crt", "<file>"), l("curves", "<curves>"),
+		l("domains", "<name>[,<name>]*"), l("generate-dummy", "on|off"), l("ips", "<ip>[,<ip>]*"), l("issuer", "<file>"), l("key", "<file>"),
+		l("keytype", "RSA|ECDSA"), l("ocsp", "<file>"), l("sctl", "<file>")}
+	list = append(list, refused(InLoad, "12.7", "jwt on|off", "ocsp-update on|off")...)
+	slices.SortStableFunc(list, byName)
+	return list
+}
+
+func acmeKeywords() []Keyword {
+	a := func(name, args string) Keyword {
+		return Keyword{Name: name, Args: args, In: InACME, Manual: "12.8", parse: (*parser).acmeLine}
+	}
+	list := []Keyword{a("account-key", "<file>"), a("bits", "<number>"), a("challenge", "http-01"), a("contact", "<mail address>"), a("curves", "<curve>"),
+		a("directory", "<url>"), a("keytype", "RSA|ECDSA"), a("map", "<map>"), a("profile", "<name>"), a("reuse-key", "on|off"),
+		{Name: "ca-file", Args: "<file>", In: InACME, own: true, parse: (*parser).acmeLine, Note: "who signed the certificate of the CA's own HTTPS server, for private CAs"}}
+	list = append(list, refused(InACME, "12.8", "acme-vars <text>", "challenge-ready <list>", "dns-delay <time>", "dns-timeout <time>", "eab-key-id <file>",
+		"eab-mac-alg <name>", "eab-mac-key <file>", "provider-name <text>")...)
+	slices.SortStableFunc(list, byName)
+	return list
+}
+
+// gatehouseKeywords is our own section.
+func gatehouseKeywords() []Keyword {
+	g := func(name, args, note string, parse func(p *parser, s *statement)) Keyword {
+		return Keyword{Name: name, Args: args, In: InGatehouse, own: true, Note: note, parse: parse}
+	}
+	return []Keyword{
+		g("admin-from", "<net>[,<net>]*", "who may use level admin over TCP, besides this machine", (*parser).gatehouseAdminFrom),
+		g("persist", "on|off [crt-store <name>]", "whether a committed certificate replaces its file; on by default", (*parser).gatehousePersist),
+		g("state-dir", "<dir>", "where accounts, orders and history live", (*parser).gatehouseStateDir),
+	}
+}
