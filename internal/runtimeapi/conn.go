@@ -182,6 +182,26 @@ func (c *Conn) readPayloadLine(buf *bytes.Buffer, extra int) error {
 	}
 }
 
+// StartCopy takes the timeout off reads, for CopyTo.
+func (c *Conn) StartCopy() error {
+	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	if c.interrupted.Load() {
+		return c.nc.SetReadDeadline(time.Unix(1, 0))
+	}
+	return nil
+}
+
+// CopyTo hands all further input to w until the peer closes, w fails, or StopCopy. It may run beside the goroutine that owns
+// the connection and writes to it; StartCopy comes before.
+func (c *Conn) CopyTo(w io.Writer) {
+	_, _ = io.Copy(w, c.br) // whichever side ended it, the copy is over
+}
+
+// StopCopy ends CopyTo; what it had read and not handed on is lost. The next read has its timeout again.
+func (c *Conn) StopCopy() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
+
 // Drain reads and drops what the peer still sends, at most limit bytes, until it closes or stays silent for a timeout: closing with
 // unread input would reset the connection under the answer.
 func (c *Conn) Drain(limit int64) {

@@ -34,7 +34,7 @@ func sessionCommands() []Command {
 			Run: toggle("expert-mode", func(s *session) *bool { return &s.expert })},
 		{Words: []string{"experimental-mode"}, Level: Admin, Modes: InMaster | Hidden, Quiet: 2,
 			Run: toggle("experimental-mode", func(s *session) *bool { return &s.experimental })},
-		{Words: []string{"set", "severity-output"}, Level: User, Modes: InMaster, Quiet: 3,
+		{Words: []string{"set", "severity-output"}, Level: User, Quiet: 3,
 			Usage: "set severity-output [none|number|string]", Help: "set presence of severity level in feedback information",
 			Run: runSetSeverity},
 		{Words: []string{"set", "timeout"}, Level: User, Usage: "set timeout [cli] <delay>", Help: "change a timeout setting",
@@ -44,7 +44,7 @@ func sessionCommands() []Command {
 			Run:  func(_ context.Context, r *Request) { r.Msg(r.session.level.String()) }},
 		{Words: []string{"echo"}, Level: User, Modes: InMaster, Usage: "echo <text>", Help: "print text to the output",
 			Run: func(_ context.Context, r *Request) { r.Msg(r.rest(1)) }},
-		{Words: []string{"wait"}, Level: Admin, Modes: InMaster, Usage: "wait {-h|<delay_ms>}",
+		{Words: []string{"wait"}, Level: Admin, Usage: "wait {-h|<delay_ms>}",
 			Help: "wait the specified delay", Run: runWait},
 	}
 }

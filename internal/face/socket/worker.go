@@ -102,11 +102,11 @@ func (w *Worker) ServeConn(ctx context.Context, nc net.Conn, so SocketOptions) {
 			sess.level, sess.noAdmin = Operator, text
 		}
 	}
-	sess.serve(ctx, w.o.Failed)
+	sess.serve(ctx, w.o.Failed, sess.run)
 }
 
-// serve runs the session and closes its connection. A panic ends this session alone.
-func (s *session) serve(ctx context.Context, failed func(string, any)) {
+// serve runs a session and closes its connection. A panic ends this session alone.
+func (s *session) serve(ctx context.Context, failed func(string, any), run func(context.Context) error) {
 	defer s.conn.Close()
 	defer func() {
 		if reason := recover(); reason != nil && failed != nil {
@@ -115,7 +115,7 @@ func (s *session) serve(ctx context.Context, failed func(string, any)) {
 	}()
 	stop := context.AfterFunc(ctx, s.conn.Interrupt)
 	defer stop()
-	_ = s.run(ctx) // the peer went away, or was told
+	_ = run(ctx) // the peer went away, or was told
 }
 
 // describe says who talks through which socket.
