@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -14,8 +15,10 @@ type Conn struct {
 	nc  net.Conn
 	raw syscall.RawConn // nil when reads must go through nc
 
-	within   time.Duration // each Read may take this long; 0: no limit of its own
-	readEnd  int64         // the read deadline that is set, unix nanoseconds, 0 none
+	within   time.Duration // each Read may take this long; 0: until says
+	late     int64         // nanoseconds by which within may be exceeded
+	until    int64         // reads fail at this time, unix nanoseconds; 0: never
+	readEnd  int64         // the read deadline that is set on nc; 0: none
 	wwithin  time.Duration
 	writeEnd int64
 	stopped  atomic.Bool
@@ -46,22 +49,17 @@ func (c *Conn) Init(nc net.Conn) {
 func (c *Conn) NetConn() net.Conn { return c.nc }
 
 // ReadWithin lets each Read take at most d from now on; 0 takes the limit away.
-func (c *Conn) ReadWithin(d time.Duration) {
-	c.within = d
-	if d <= 0 && c.readEnd != 0 {
-		c.setRead(0)
-	}
-}
+func (c *Conn) ReadWithin(d time.Duration) { c.within, c.late, c.until = d, slack(d), 0 }
+
+// ReadAround is ReadWithin for a wait whose end need not be exact: it may last up to twice d. Deadlines that are rarely reached
+// are rarely moved then.
+func (c *Conn) ReadAround(d time.Duration) { c.within, c.late, c.until = d, int64(d), 0 }
 
 // ReadUntil makes reads fail at t, whatever their number; a zero t takes the limit away.
 func (c *Conn) ReadUntil(t time.Time) {
-	c.within = 0
-	var end int64
+	c.within, c.until = 0, 0
 	if !t.IsZero() {
-		end = t.UnixNano()
-	}
-	if end != c.readEnd {
-		c.setRead(end)
+		c.until = t.UnixNano()
 	}
 }
 
@@ -89,6 +87,9 @@ func (c *Conn) Interrupt() {
 	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 }
 
+// Stopped reports whether Interrupt was called and not undone.
+func (c *Conn) Stopped() bool { return c.stopped.Load() }
+
 // Resume undoes Interrupt. It is called by the goroutine that reads.
 func (c *Conn) Resume() {
 	c.stopped.Store(false)
@@ -99,12 +100,15 @@ func (c *Conn) Resume() {
 // is moved only when less than the wanted time is left of it.
 func slack(d time.Duration) int64 { return int64(d) / 32 }
 
+// armRead sets the deadline of the read that follows.
 func (c *Conn) armRead() error {
 	if c.within > 0 {
 		want := time.Now().UnixNano() + int64(c.within)
-		if c.readEnd < want || c.readEnd > want+slack(c.within) {
-			c.setRead(want + slack(c.within))
+		if c.readEnd < want || c.readEnd > want+c.late {
+			c.setRead(want + c.late)
 		}
+	} else if c.readEnd != c.until {
+		c.setRead(c.until)
 	}
 	if c.stopped.Load() {
 		return os.ErrDeadlineExceeded
@@ -135,6 +139,17 @@ func (c *Conn) armWrite() {
 		c.writeEnd = want + slack(c.wwithin)
 		_ = c.nc.SetWriteDeadline(time.Unix(0, c.writeEnd))
 	}
+}
+
+// ReadNow reads what is already there, and nothing (0, nil) when that is nothing: for a TLS connection the rest of a record of
+// which a part was read.
+func (c *Conn) ReadNow(p []byte) (int, error) {
+	c.setRead(1)
+	n, err := c.nc.Read(p)
+	if n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, nil
+	}
+	return n, err
 }
 
 // First waits until bytes arrive and returns them in a buffer borrowed only then. A TLS connection gives one byte, the rest of

@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"bytes"
 	"io"
 
 	"gatehouse/internal/stream"
@@ -22,6 +23,7 @@ type Reader struct {
 	chunk    chunkState
 	overhead int // bytes of chunk extensions seen
 	trailers []stream.Field
+	line     []byte
 }
 
 // minRoom is the least room worth receiving a body into.
@@ -46,13 +48,36 @@ func (r *Reader) Unread() []byte {
 	return r.buf.B[r.pos:r.end]
 }
 
+// Line returns the request line of the current head as it was received, without its line end. Only a target's default port is
+// missing from it.
+func (r *Reader) Line() []byte { return r.line }
+
+// More receives bytes behind what is buffered without consuming any: a way to wait for the peer to speak or to leave.
+// io.ErrShortBuffer says that there is no room for more.
+func (r *Reader) More() error {
+	if r.buf == nil {
+		return r.Wait()
+	}
+	if r.pos == r.end && r.body == stream.BodyNone {
+		r.pos, r.end = r.base, r.base
+	}
+	r.room()
+	if r.end == len(r.buf.B) {
+		return io.ErrShortBuffer
+	}
+	return r.fill()
+}
+
+// Drop forgets the received bytes that were not consumed, and the rest of the body, but keeps the current head.
+func (r *Reader) Drop() { r.pos, r.body = r.end, stream.BodyNone }
+
 // Release gives the buffers back and forgets what was not consumed.
 func (r *Reader) Release() {
 	if r.buf != r.head {
 		r.pool.Put(r.buf)
 	}
 	r.pool.Put(r.head)
-	r.head, r.buf = nil, nil
+	r.head, r.buf, r.line = nil, nil, nil
 	r.base, r.pos, r.end = 0, 0, 0
 	r.body, r.left, r.chunk, r.overhead = stream.BodyNone, 0, chunkSize, 0
 	clear(r.trailers)
@@ -132,6 +157,7 @@ func (r *Reader) ReadRequest(req *stream.Request, lim *Limits) error {
 				if n > l.Head {
 					return ErrHeadTooLong
 				}
+				r.line = requestLine(r.buf.B[:n])
 				r.startBody(n, req.Body, req.Length)
 				return nil
 			}
@@ -146,6 +172,19 @@ func (r *Reader) ReadRequest(req *stream.Request, lim *Limits) error {
 			return r.headError(err)
 		}
 	}
+}
+
+// requestLine cuts the request line out of a head that was parsed.
+func requestLine(b []byte) []byte {
+	start := 0
+	for b[start] == '\r' || b[start] == '\n' {
+		start++
+	}
+	end := start + bytes.IndexByte(b[start:], '\n')
+	if b[end-1] == '\r' {
+		end--
+	}
+	return b[start:end]
 }
 
 // tooLong tells a head without end: in its first line (414) or behind it (431).
@@ -291,4 +330,29 @@ func (r *Reader) take() []byte {
 	r.pos += n
 	r.left -= int64(n)
 	return p
+}
+
+// Whole reports whether the rest of the current body lies in the buffer, without consuming any of it. A body that is malformed
+// counts as whole: reading it shows the fault.
+func (r *Reader) Whole() bool {
+	switch r.body {
+	case stream.BodyNone:
+		return true
+	case stream.BodyLength:
+		return int64(r.end-r.pos) >= r.left
+	case stream.BodyChunked:
+		probe := *r
+		probe.trailers = nil
+		for !probe.Done() {
+			p, err := probe.nextChunk()
+			if err != nil {
+				return true
+			}
+			if len(p) == 0 && !probe.Done() {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }

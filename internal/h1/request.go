@@ -1,6 +1,8 @@
 package h1
 
 import (
+	"bytes"
+
 	"gatehouse/internal/stream"
 )
 
@@ -236,16 +238,12 @@ func normaliseAbsolute(req *stream.Request, h *head) error {
 	} else {
 		req.Fields = append(req.Fields, stream.Field{Name: hostName, Value: name})
 	}
-	if len(name) < len(authority) {
-		// Close the gap from the front: scheme and name move right, over the port.
-		gap := len(authority) - len(name)
-		copy(t[gap:], t[:start+len(name)])
-		req.Target = t[gap:]
-		for j := range req.Fields {
-			if string(req.Fields[j].Name) == "host" {
-				req.Fields[j].Value = t[start+gap : start+gap+len(name)]
-			}
-		}
+	if gap := len(authority) - len(name); gap > 0 {
+		// The rest of the line moves over the port; the buffer behind the target holds it.
+		rest := t[:cap(t)]
+		eol := len(t) + bytes.IndexByte(rest[len(t):], '\n')
+		copy(rest[start+len(name):], rest[end:eol+1])
+		req.Target = t[:len(t)-gap]
 	}
 	return nil
 }

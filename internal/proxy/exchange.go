@@ -1,0 +1,351 @@
+package proxy
+
+import (
+	"bytes"
+	"net/netip"
+	"sync"
+	"time"
+
+	"gatehouse/internal/h1"
+	"gatehouse/internal/rule"
+	"gatehouse/internal/stream"
+)
+
+// exchange is one request and its response on their way through. It is borrowed for that time and belongs to the goroutine that
+// serves the connection.
+type exchange struct {
+	s    stream.Stream
+	cl   *client
+	f    *Frontend
+	b    *Backend
+	out  h1.Writer // to the client
+	up   h1.Writer // to the server
+	srv  h1.Reader // from the server
+	send sender    // the request body, when it does not fit into one write
+
+	keep   bool // the client connection goes on after this exchange
+	silent bool // no log line
+	logged bool
+
+	sawContinue bool  // a 100 response was forwarded
+	tunnelled   int64 // bytes to the client after an upgrade, or in mode tcp
+}
+
+var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+
+// begin makes x ready for the next request of cl.
+func (x *exchange) begin(cl *client) {
+	x.cl, x.f, x.b = cl, cl.handle.Frontend(), nil
+	if x.f == nil { // removed while the request was arriving: nothing can answer it
+		x.f = gone
+	}
+	s := &x.s
+	s.Reset()
+	s.Conn, s.HTTP, s.Frontend = cl.conn, true, x.f.o.Name
+	now := time.Now()
+	s.Log.Start = now
+	s.Log.Idle = now.Sub(cl.ended)
+	x.out.Init(&cl.wire, x.f.pool)
+	x.keep, x.silent, x.logged, x.sawContinue = true, false, false, false
+	x.send.cause, x.tunnelled = 0, 0
+	cl.wire.WriteWithin(x.f.o.Timeouts.Client)
+}
+
+// gone stands for a frontend that does not exist any more.
+var gone = NewFrontend(FrontendOptions{HTTP: true})
+
+// giveBack ends the exchange; nothing of it may be used afterwards.
+func (x *exchange) giveBack() {
+	x.out.Release()
+	x.up.Release()
+	x.srv.Release()
+	x.s.Reset()
+	x.s.Conn = nil
+	x.cl, x.f, x.b = nil, nil, nil
+	exchanges.Put(x)
+}
+
+// serve handles the request whose first byte is in the client's reader, and reports whether the connection goes on.
+func (x *exchange) serve() bool {
+	if !x.readHead() {
+		return false
+	}
+	x.route()
+	x.finish()
+	if !x.keep || x.cl.isStopping() {
+		if !x.cl.in.Done() || x.cl.in.Buffered() > 0 {
+			x.cl.closeGently()
+		}
+		return false
+	}
+	x.cl.served++
+	return true
+}
+
+// finish flushes what is left of the answer and writes the log line.
+func (x *exchange) finish() {
+	if x.out.Pending() > 0 {
+		x.flushClient()
+	}
+	x.s.Log.End = time.Now()
+	x.cl.ended = x.s.Log.End
+	x.log()
+}
+
+// flushClient writes what is pending for the client and notes when the client is gone.
+func (x *exchange) flushClient() bool {
+	if err := x.out.Flush(); err != nil {
+		x.keep = false
+		x.termIfNone(clientCause(err), 'D')
+		return false
+	}
+	return true
+}
+
+// readHead reads the request head within `timeout http-request`.
+func (x *exchange) readHead() bool {
+	cl := x.cl
+	from := x.s.Log.Start
+	if cl.served == 0 {
+		from = cl.ended
+	}
+	cl.wire.ReadUntil(deadline(from, x.f.o.Timeouts.HTTPRequest))
+	if err := cl.in.ReadRequest(&x.s.Req, &x.f.limits); err != nil {
+		x.badHead(err)
+		return false
+	}
+	cl.wire.ReadWithin(x.f.o.Timeouts.Client)
+	s := &x.s
+	s.Log.ReqDone = time.Now()
+	s.Log.RequestLine = cl.in.Line()
+	cl.conn.Requests++
+	x.keep = s.Req.KeepAlive && !x.f.o.HTTPClose
+	c := x.f.o.Counters
+	c.Reqs.Add(1)
+	c.ReqRate.Add(s.Log.ReqDone)
+	return true
+}
+
+// badHead answers a request that has no head we could use. Rules do not see it.
+func (x *exchange) badHead(err error) {
+	x.keep = false
+	c := x.f.o.Counters
+	c.ErrReq.Add(1)
+	c.Reqs.Add(1)
+	status, cause := 400, byte('P')
+	e, refused := err.(*h1.Error)
+	switch {
+	case refused && err != h1.ErrTruncated:
+		status = e.Status
+	case isTimeout(err):
+		status, cause = 408, 'c'
+	default:
+		cause = 'C'
+	}
+	x.term(cause, 'R')
+	x.s.Log.RequestLine = nil
+	x.writePage(x.f.o.Errors.get(status))
+	x.flushClient()
+	if refused {
+		x.cl.closeGently()
+	}
+	x.finish()
+}
+
+// route is the walk of a request: our own answers, the frontend's rules, the choice of a backend, its rules, a server.
+func (x *exchange) route() {
+	s, o := &x.s, &x.f.o
+	if x.challenge() || x.monitor() {
+		return
+	}
+	if !x.decide(o.HTTPRequest.Run(s, o.Env), false) {
+		return
+	}
+	x.b = o.choose(s)
+	if x.b == nil {
+		x.term('S', 'C')
+		x.fail(503)
+		return
+	}
+	b := &x.b.o
+	s.Backend = b.Name
+	s.Log.BeConn = int(b.Counters.Enter())
+	defer b.Counters.Leave()
+	b.Counters.Reqs.Add(1)
+	b.Counters.ReqRate.Add(s.Log.ReqDone)
+	b.Counters.SessRate.Add(s.Log.ReqDone)
+	if !x.decide(b.HTTPRequest.Run(s, o.Env), true) {
+		return
+	}
+	if (o.BufferRequest || b.BufferRequest) && !x.bufferBody() {
+		return
+	}
+	x.addFields()
+	if b.Servers == nil {
+		x.term('S', 'C')
+		x.fail(503)
+		return
+	}
+	x.forward()
+}
+
+// choose picks the backend of a request by the use_backend rules (surface 4.8).
+func (o *FrontendOptions) choose(s *stream.Stream) *Backend {
+	for i := range o.UseBackend {
+		u := &o.UseBackend[i]
+		if u.Cond != nil && !u.Cond.Eval(s, o.Env) {
+			continue
+		}
+		if u.Name == nil {
+			return u.Backend
+		}
+		// A dynamic name that matches nothing ends the search.
+		var tmp [128]byte
+		if o.Lookup != nil {
+			if b := o.Lookup(u.Name.Append(tmp[:0], s, o.Env)); b != nil {
+				return b
+			}
+		}
+		break
+	}
+	return o.Default
+}
+
+// challengePrefix is where HTTP-01 asks (RFC 8555 section 8.3).
+var challengePrefix = []byte("/.well-known/acme-challenge/")
+
+// challenge answers HTTP-01 for a token of our own orders, before any rule; all other tokens go their way.
+func (x *exchange) challenge() bool {
+	lookup := x.f.o.Challenge
+	if lookup == nil {
+		return false
+	}
+	path := x.s.Req.Path()
+	if !bytes.HasPrefix(path, challengePrefix) || string(x.s.Req.Method) != "GET" && string(x.s.Req.Method) != "HEAD" {
+		return false
+	}
+	proof := lookup(path[len(challengePrefix):])
+	if proof == nil {
+		return false
+	}
+	x.term('L', 'R')
+	x.f.o.Counters.Intercepted.Add(1)
+	x.writePage(&page{status: 200, reason: []byte("OK"), body: proof, fields: []stream.Field{
+		{Name: []byte("content-type"), Value: []byte("application/octet-stream")},
+		{Name: []byte("cache-control"), Value: []byte("no-cache")},
+	}})
+	return true
+}
+
+// monitor answers monitor-uri.
+func (x *exchange) monitor() bool {
+	o := &x.f.o
+	if o.MonitorURI == "" || string(x.s.Req.Target) != o.MonitorURI {
+		return false
+	}
+	x.term('L', 'R')
+	o.Counters.Intercepted.Add(1)
+	status := 200
+	for _, c := range o.MonitorFail {
+		if c.Eval(&x.s, o.Env) {
+			status = 503
+			break
+		}
+	}
+	x.writePage(o.Errors.get(status))
+	return true
+}
+
+// decide acts on the verdict of a request rule set and reports whether the request goes on.
+func (x *exchange) decide(v rule.Verdict, atBackend bool) bool {
+	c := x.f.o.Counters
+	switch v.Kind {
+	case rule.VerdictGo, rule.VerdictAllow:
+		return true
+	case rule.VerdictReturn, rule.VerdictRedirect:
+		c.Intercepted.Add(1)
+		x.term('L', 'R')
+	case rule.VerdictTarpit:
+		c.DeniedReq.Add(1)
+		x.term('P', 'T')
+		x.tarpit()
+	case rule.VerdictReject:
+		c.DeniedReq.Add(1)
+		x.term('P', 'R')
+		x.keep = false
+		return false
+	default:
+		c.DeniedReq.Add(1)
+		x.term('P', 'R')
+	}
+	if atBackend && v.Kind != rule.VerdictReturn && v.Kind != rule.VerdictRedirect {
+		x.b.o.Counters.DeniedReq.Add(1)
+	}
+	x.reply(v)
+	return false
+}
+
+// addFields puts our own fields behind those of the client, after the rules and after hop-by-hop fields were dropped.
+func (x *exchange) addFields() {
+	s, o := &x.s, &x.f.o
+	if o.UniqueID != nil {
+		if s.Log.UniqueID == "" {
+			var tmp [256]byte
+			s.Log.UniqueID = string(o.UniqueID.Append(tmp[:0], s, o.Env))
+		}
+		if o.UniqueIDHeader != "" {
+			s.Req.Fields = append(s.Req.Fields, stream.Field{Name: s.ScratchString(o.UniqueIDHeader), Value: s.ScratchString(s.Log.UniqueID)})
+		}
+	}
+	ff := x.b.o.ForwardFor
+	if ff == nil {
+		ff = o.ForwardFor
+	}
+	if ff == nil {
+		return
+	}
+	src := s.Conn.Src.Addr().Unmap()
+	if !src.IsValid() || ff.Except.IsValid() && ff.Except.Contains(src) {
+		return
+	}
+	name := ff.Header
+	if name == "" {
+		name = "x-forwarded-for"
+	}
+	if ff.IfNone && stream.Has(s.Req.Fields, name) {
+		return
+	}
+	s.Req.Fields = append(s.Req.Fields, stream.Field{Name: s.ScratchString(name), Value: appendAddr(s, src)})
+}
+
+// appendAddr writes an address into the stream's memory.
+func appendAddr(s *stream.Stream, a netip.Addr) []byte {
+	var tmp [64]byte
+	return s.Scratch(a.AppendTo(tmp[:0]))
+}
+
+// term notes how the exchange ended, once.
+func (x *exchange) term(cause, state byte) {
+	x.s.Log.Term = [2]byte{cause, state}
+}
+
+func (x *exchange) termIfNone(cause, state byte) {
+	if x.s.Log.Term[0] == '-' {
+		x.term(cause, state)
+	}
+}
+
+// clientCause tells a client that was too slow from one that left.
+func clientCause(err error) byte {
+	if isTimeout(err) {
+		return 'c'
+	}
+	return 'C'
+}
+
+func serverCause(err error) byte {
+	if isTimeout(err) {
+		return 's'
+	}
+	return 'S'
+}

@@ -1,0 +1,549 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/internal/backend"
+	"gatehouse/internal/h1"
+	"gatehouse/internal/rule"
+	"gatehouse/internal/stream"
+)
+
+// maxInterim bounds the 1xx responses before a final one.
+const maxInterim = 32
+
+// watchAfter is how long a server may take before somebody looks whether the client is still there. Most answers are faster, so
+// that most requests cost no second goroutine.
+const watchAfter = 100 * time.Millisecond
+
+// forward gets a connection to a server and moves request and response. A request without a body whose reused connection turned
+// out to be closed is sent once more on a fresh one.
+func (x *exchange) forward() {
+	for fresh := false; ; fresh = true {
+		c, err := x.b.o.Servers.Connect(x.cl.ctx, &x.s, backend.ConnectOptions{
+			Session: &x.cl.session,
+			First:   x.cl.served == 0,
+			Fresh:   fresh,
+		})
+		if err != nil {
+			x.noServer(err)
+			return
+		}
+		if !x.onServer(c, !fresh) {
+			return
+		}
+	}
+}
+
+// noServer answers a request that got no connection.
+func (x *exchange) noServer(err error) {
+	status := 503
+	x.term('S', 'C')
+	var e *backend.Error
+	if errors.As(err, &e) {
+		x.s.Log.Term = e.Term
+		if e.Status != 0 {
+			status = e.Status
+		}
+		if e.Kind == backend.Aborted {
+			x.keep = false
+		}
+	}
+	x.fail(status)
+}
+
+// onServer serves the request on c and gives c back. It returns true when nothing was lost and the request may be sent again.
+func (x *exchange) onServer(c *backend.Conn, mayRetry bool) (again bool) {
+	wire, ok := c.Codec.(*h1.Conn)
+	if !ok {
+		wire = new(h1.Conn)
+		wire.Init(c.Conn)
+		c.Codec = wire
+	}
+	wire.WriteWithin(x.b.o.Timeouts.Server)
+	x.srv.Release()
+	x.up.Release()
+	x.srv.Init(wire, x.f.pool)
+	x.up.Init(wire, x.f.pool)
+	x.addresses(c)
+
+	noBody := x.cl.in.Done()
+	if !x.sendRequest(c) {
+		return false
+	}
+	err := x.awaitResponse(wire)
+	if err != nil {
+		stale := c.Reused && x.srv.Buffered() == 0 && (isEnd(err) || !isTimeout(err) && !isProtocol(err))
+		x.stopSending()
+		c.Release(false)
+		if stale && noBody && mayRetry && !x.cl.gone.Load() && idempotent(x.s.Req.Method) {
+			x.s.Log.BytesIn = 0
+			return true
+		}
+		x.noResponse(err, stale)
+		return false
+	}
+	if x.s.Res.Status == 101 || x.s.Res.Body == stream.BodyTunnel {
+		x.upgrade(c, wire)
+		return false
+	}
+	x.respond(c)
+	return false
+}
+
+// idempotent methods may be sent twice (RFC 9110 section 9.2.2).
+func idempotent(method []byte) bool {
+	switch string(method) {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
+}
+
+func isProtocol(err error) bool {
+	var e *h1.Error
+	return errors.As(err, &e)
+}
+
+// sendRequest puts the head and what is there of the body on the wire in one write, and leaves the rest to the sender. False
+// means that the request was answered already.
+func (x *exchange) sendRequest(c *backend.Conn) bool {
+	s := &x.s
+	if err := x.up.Request(&s.Req, h1.RequestOptions{Close: x.b.o.HTTPClose || x.b.o.ServerClose || x.f.o.HTTPClose || x.f.o.ServerClose}); err != nil {
+		// Rules made something of the request that may not leave (threat H13); the server saw nothing of it.
+		c.Release(true)
+		x.term('P', 'R')
+		x.fail(500)
+		return false
+	}
+	in := &x.cl.in
+	for !in.Done() {
+		p, err := in.Ready()
+		if err != nil {
+			c.Release(true)
+			x.f.o.Counters.ErrReq.Add(1)
+			x.term('P', 'R')
+			x.keep = false
+			x.fail(400)
+			return false
+		}
+		if len(p) == 0 {
+			break
+		}
+		if err := x.up.Body(p); err != nil {
+			break // the server may have answered before it closed: that answer is worth reading
+		}
+	}
+	if in.Done() {
+		_ = x.up.End(in.Trailers()) // what was announced was parsed by the same rules
+	}
+	_ = x.up.Flush() // as above
+	s.Log.BytesIn = x.up.Sent()
+	if !in.Done() {
+		x.send.start(x)
+	}
+	return true
+}
+
+// sender forwards the part of a request body that did not come with the head, in its own goroutine, so that the server may
+// answer before it is complete.
+type sender struct {
+	running bool
+	done    chan struct{}
+	moved   atomic.Int64 // bytes forwarded, to tell a slow upload from a stuck one
+	cause   byte         // valid after done: 0 all was sent, 'C' or 'c' the client ended it, 'P' it sent nonsense, 'S' or 's' the server, 'X' we did
+}
+
+func (d *sender) start(x *exchange) {
+	if d.done == nil {
+		d.done = make(chan struct{}, 1)
+	}
+	d.running, d.cause = true, 0
+	d.moved.Store(0)
+	server := x.srv.Conn()
+	go func() {
+		cause := d.run(x)
+		d.cause = cause
+		d.done <- struct{}{}
+		if cause == 'C' || cause == 'c' || cause == 'P' {
+			server.Interrupt() // nobody waits for the answer; this connection is not kept
+		}
+	}()
+}
+
+func (d *sender) run(x *exchange) byte {
+	in, up := &x.cl.in, &x.up
+	for {
+		p, err := in.Body()
+		if err == io.EOF {
+			if err := up.End(in.Trailers()); err != nil {
+				return 'S'
+			}
+			if err := up.Flush(); err != nil {
+				return serverCause(err)
+			}
+			return 0
+		}
+		if err != nil {
+			if isProtocol(err) && err != h1.ErrTruncated {
+				return 'P'
+			}
+			return clientCause(err)
+		}
+		for len(p) > 0 && err == nil {
+			if err := up.Body(p); err != nil {
+				return serverCause(err)
+			}
+			d.moved.Add(int64(len(p)))
+			p, err = in.Ready()
+		}
+		if err != nil {
+			return 'P'
+		}
+		if in.Done() {
+			continue
+		}
+		if err := up.Flush(); err != nil {
+			return serverCause(err)
+		}
+	}
+}
+
+// ended reports whether the sender is over, without waiting.
+func (d *sender) ended() bool {
+	if !d.running {
+		return true
+	}
+	select {
+	case <-d.done:
+		d.running = false
+		return true
+	default:
+		return false
+	}
+}
+
+// wait returns when the sender is over; the client's timeout bounds it.
+func (d *sender) wait() {
+	if d.running {
+		<-d.done
+		d.running = false
+	}
+}
+
+// stopSending ends the sender where it is. The client connection cannot go on then, unless all was sent.
+func (x *exchange) stopSending() {
+	if x.send.ended() {
+		return
+	}
+	x.cl.wire.Interrupt()
+	x.srv.Conn().Interrupt()
+	x.send.wait()
+	x.send.cause = 'X'
+	x.cl.wire.Resume()
+}
+
+// awaitResponse reads the response head into the stream, forwarding interim ones.
+func (x *exchange) awaitResponse(wire *h1.Conn) error {
+	s := &x.s
+	bodyless, connect := string(s.Req.Method) == "HEAD", string(s.Req.Method) == "CONNECT"
+	for n := 0; ; n++ {
+		if err := x.awaitByte(wire); err != nil {
+			return err
+		}
+		wire.ReadWithin(x.b.o.Timeouts.Server)
+		if err := x.srv.ReadResponse(&s.Res, &x.f.resLimits, bodyless, connect); err != nil {
+			return err
+		}
+		if s.Res.Status >= 200 || s.Res.Status == 101 {
+			if s.Res.Status == 101 && s.Req.Upgrade == nil {
+				return h1.ErrSyntax // nobody asked to switch
+			}
+			s.Log.ResHead = time.Now()
+			return nil
+		}
+		if n >= maxInterim {
+			return h1.ErrSyntax
+		}
+		if s.Req.Major == 1 && s.Req.Minor == 0 {
+			continue // HTTP/1.0 knows no interim responses
+		}
+		x.sawContinue = x.sawContinue || s.Res.Status == 100
+		if _, err := x.out.Response(&s.Res, h1.ResponseOptions{}); err != nil {
+			x.out.Release()
+			return err
+		}
+		if !x.flushClient() {
+			x.cl.gone.Store(true)
+			return io.ErrUnexpectedEOF
+		}
+	}
+}
+
+// awaitByte waits for the server to speak, for at most `timeout server`, and watches the client when that takes long.
+func (x *exchange) awaitByte(wire *h1.Conn) error {
+	if x.srv.Buffered() > 0 {
+		return nil
+	}
+	limit := x.b.o.Timeouts.Server
+	if x.send.running {
+		return x.awaitDuringUpload(wire, limit)
+	}
+	if limit > 0 && limit <= watchAfter {
+		wire.ReadWithin(limit)
+		return x.srv.Wait()
+	}
+	begin := time.Now()
+	wire.ReadAround(watchAfter)
+	err := x.srv.Wait()
+	if err == nil || !isTimeout(err) {
+		return err
+	}
+	wire.ReadUntil(deadline(begin, limit))
+	if x.cl.in.Buffered() > 0 { // pipelined requests: the client cannot be watched without reading further
+		return x.srv.Wait()
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		x.cl.watch(wire, !x.b.o.NoAbortOnClose)
+	}()
+	err = x.srv.Wait()
+	x.cl.wire.Interrupt()
+	<-ended
+	x.cl.wire.Resume()
+	return err
+}
+
+// awaitDuringUpload is awaitByte while the request body is still being sent: as long as that moves, the server is not late.
+func (x *exchange) awaitDuringUpload(wire *h1.Conn, limit time.Duration) error {
+	for {
+		before, running := x.send.moved.Load(), x.send.running
+		wire.ReadUntil(deadline(time.Now(), limit))
+		err := x.srv.Wait()
+		if err == nil || !isTimeout(err) || x.send.ended() && x.send.cause != 0 {
+			return err
+		}
+		if x.send.moved.Load() == before && x.send.running == running {
+			return err
+		}
+	}
+}
+
+// watch waits for the client to leave and then ends the wait for the server. halfToo says that a client that shut its sending side
+// has left as well, as HAProxy's option abortonclose has it. A client that speaks is there.
+func (cl *client) watch(server *h1.Conn, halfToo bool) {
+	cl.wire.ReadUntil(time.Time{})
+	err := cl.in.More()
+	if err == nil || isTimeout(err) || err == io.ErrShortBuffer {
+		return
+	}
+	if err == io.EOF && !halfToo {
+		return
+	}
+	cl.gone.Store(true)
+	server.Interrupt()
+}
+
+// noResponse answers a request whose server gave no usable response head.
+func (x *exchange) noResponse(err error, stale bool) {
+	c := x.b.o.Counters
+	x.send.wait()
+	switch cause := x.send.cause; {
+	case x.cl.gone.Load():
+		x.term('C', 'H')
+		c.CliAborts.Add(1)
+		x.f.o.Counters.CliAborts.Add(1)
+		x.keep = false
+		x.fail(400)
+	case cause == 'C' || cause == 'c' || cause == 'P':
+		x.term(cause, 'H')
+		if cause != 'P' {
+			c.CliAborts.Add(1)
+			x.f.o.Counters.CliAborts.Add(1)
+		}
+		x.keep = false
+		x.fail(400)
+	case isTimeout(err):
+		x.term('s', 'H')
+		c.ErrRes.Add(1)
+		x.fail(504)
+	case isProtocol(err) && err != h1.ErrTruncated:
+		x.term('P', 'H')
+		c.ErrRes.Add(1)
+		x.fail(502)
+	case stale && x.cl.served > 0:
+		// The server closed a connection it had kept, and the request cannot be sent twice. The client is told the same way: it
+		// knows whether it may try again (RFC 9112 section 9.3.1).
+		x.term('S', 'H')
+		c.SrvAborts.Add(1)
+		x.keep = false
+	default:
+		x.term('S', 'H')
+		c.ErrRes.Add(1)
+		c.SrvAborts.Add(1)
+		x.fail(502)
+	}
+}
+
+// respond runs the response rules and moves the response to the client.
+func (x *exchange) respond(c *backend.Conn) {
+	s, o := &x.s, &x.f.o
+	for _, set := range [2]*rule.Set{x.b.o.HTTPResponse, o.HTTPResponse} {
+		if v := set.Run(s, o.Env); v.Kind != rule.VerdictGo && v.Kind != rule.VerdictAllow {
+			x.refuseResponse(c, v)
+			return
+		}
+	}
+	x.b.o.AfterResponse.Run(s, o.Env)
+	o.AfterResponse.Run(s, o.Env)
+	uploading := !x.send.ended()
+	if uploading && s.Req.Expect100 && !x.sawContinue {
+		// The server answers instead of asking for the body. Whether the client sends it nevertheless is open, so nothing can
+		// follow on either connection (threat H11).
+		x.keep = false
+	}
+	closes, err := x.out.Response(&s.Res, h1.ResponseOptions{
+		Close:    !x.keep || x.cl.isStopping(),
+		HTTP10:   s.Req.Major == 1 && s.Req.Minor == 0,
+		Bodyless: x.srv.Done() && (string(s.Req.Method) == "HEAD" || s.Res.Status == 304),
+	})
+	if err != nil {
+		x.out.Release()
+		x.stopSending()
+		c.Release(false)
+		x.term('P', 'H')
+		x.fail(502)
+		return
+	}
+	if closes {
+		x.keep = false
+	}
+	x.note(s.Res.Status)
+	if o.Log.ASAP && !x.silent {
+		s.Log.Early = true
+		s.Log.End = time.Now()
+		s.Log.BytesOut = x.out.Sent() + int64(x.out.Pending())
+		x.logged = true
+		x.writeLog()
+	}
+	done := x.pump(c)
+	x.afterBody(c, done)
+}
+
+// refuseResponse answers in the stead of a response that a rule denied.
+func (x *exchange) refuseResponse(c *backend.Conn, v rule.Verdict) {
+	x.stopSending()
+	c.Release(false)
+	x.term('P', 'H')
+	if v.Kind == rule.VerdictReturn || v.Kind == rule.VerdictRedirect {
+		x.term('L', 'H')
+	} else {
+		x.f.o.Counters.DeniedRes.Add(1)
+		x.b.o.Counters.DeniedRes.Add(1)
+	}
+	if v.Kind == rule.VerdictReject {
+		x.keep = false
+		return
+	}
+	x.reply(v)
+}
+
+// pump moves the response body, and reports whether it came to its end.
+func (x *exchange) pump(c *backend.Conn) bool {
+	wire := x.srv.Conn()
+	flushed := false
+	for !x.srv.Done() {
+		p, err := x.srv.Ready()
+		if err == nil && len(p) == 0 && !x.srv.Done() {
+			if x.out.Pending() > 0 {
+				flushed = true
+				if !x.flushClient() {
+					return x.clientLeft()
+				}
+			}
+			wire.ReadWithin(x.b.o.Timeouts.Server)
+			p, err = x.srv.Body()
+			if err == io.EOF {
+				break
+			}
+		}
+		if err != nil {
+			return x.brokenBody(err, flushed)
+		}
+		if err := x.out.Body(p); err != nil {
+			x.keep = false
+			x.termIfNone(clientCause(err), 'D')
+			return x.clientLeft()
+		}
+	}
+	if err := x.out.End(x.srv.Trailers()); err != nil {
+		x.keep = false
+		x.termIfNone(clientCause(err), 'D')
+		return x.clientLeft()
+	}
+	return true
+}
+
+func (x *exchange) clientLeft() bool {
+	x.b.o.Counters.CliAborts.Add(1)
+	x.f.o.Counters.CliAborts.Add(1)
+	return false
+}
+
+// brokenBody ends a response whose body cannot be completed: the client sees its connection close before the announced end. When
+// nothing was sent yet it gets a 502 instead.
+func (x *exchange) brokenBody(err error, flushed bool) bool {
+	protocol := isProtocol(err) && err != h1.ErrTruncated
+	x.keep = false
+	x.b.o.Counters.ErrRes.Add(1)
+	if protocol && !flushed && x.out.Sent() == 0 {
+		x.f.o.Counters.HTTP[x.s.Res.Status/100%6].Add(-1)
+		x.b.o.Counters.HTTP[x.s.Res.Status/100%6].Add(-1)
+		x.keep = true
+		x.term('P', 'H')
+		x.fail(502)
+		return false
+	}
+	if protocol {
+		x.term('P', 'D')
+	} else {
+		x.term(serverCause(err), 'D')
+		x.b.o.Counters.SrvAborts.Add(1)
+	}
+	// What is pending is the beginning of something that has no end: it is flushed as it is, without a last chunk.
+	return false
+}
+
+// afterBody gives the server connection back and settles what became of the request body.
+func (x *exchange) afterBody(c *backend.Conn, done bool) {
+	s := &x.s
+	if !x.send.ended() {
+		if !done || !x.keep {
+			x.flushClient()
+			x.stopSending()
+		} else {
+			// An early answer: the client may go on sending what it announced, and then its next request.
+			x.flushClient()
+			x.send.wait()
+		}
+	}
+	if x.send.cause != 0 {
+		x.keep = false
+		if done && (x.send.cause == 'C' || x.send.cause == 'c') && s.Log.Term[0] == '-' {
+			x.term(x.send.cause, 'L')
+		}
+	}
+	s.Log.BytesIn = x.up.Sent()
+	reusable := done && x.send.cause == 0 && x.cl.in.Done() && x.srv.Buffered() == 0 && s.Res.KeepAlive &&
+		!x.f.o.ServerClose && !x.b.o.ServerClose && !x.f.o.HTTPClose && !x.b.o.HTTPClose
+	c.Server.Took(s.Log.ResHead.Sub(s.Log.Connected), time.Since(s.Log.Start))
+	sc := c.Server.Counters()
+	sc.Status(s.Res.Status)
+	sc.BytesIn.Add(s.Log.BytesIn)
+	sc.BytesOut.Add(x.out.Sent() + int64(x.out.Pending()))
+	c.Release(reusable)
+}

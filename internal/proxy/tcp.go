@@ -1,0 +1,91 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"gatehouse/internal/backend"
+	"gatehouse/internal/h1"
+	"gatehouse/internal/stream"
+)
+
+// serveTCP serves one connection in mode tcp: a server is connected and bytes pass both ways until both sides have ended.
+func serveTCP(ctx context.Context, f *Frontend, nc net.Conn, c *stream.Conn) {
+	cl := &client{conn: c, ctx: context.WithoutCancel(ctx)}
+	defer cl.session.Close()
+	cl.wire.Init(nc)
+	x := exchanges.Get().(*exchange)
+	defer x.giveBack()
+	x.cl, x.f, x.b = cl, f, nil
+	x.out.Init(&cl.wire, f.pool)
+	x.silent, x.logged, x.tunnelled = false, false, 0
+	s := &x.s
+	s.Reset()
+	s.Conn, s.Frontend = c, f.o.Name
+	s.Log.Start = c.Accepted
+	if s.Log.Start.IsZero() {
+		s.Log.Start = time.Now()
+	}
+	x.tcp()
+	s.Log.End = time.Now()
+	x.log()
+}
+
+// tcp chooses the backend, connects and tunnels.
+func (x *exchange) tcp() {
+	s, o := &x.s, &x.f.o
+	x.b = o.choose(s)
+	if x.b == nil || x.b.o.Servers == nil {
+		x.term('S', 'C')
+		return
+	}
+	b := &x.b.o
+	s.Backend = b.Name
+	s.Log.BeConn = int(b.Counters.Enter())
+	defer b.Counters.Leave()
+	b.Counters.SessRate.Add(time.Now())
+	c, err := b.Servers.Connect(x.cl.ctx, s, backend.ConnectOptions{Session: &x.cl.session, Fresh: true})
+	if err != nil {
+		x.term('S', 'C')
+		var e *backend.Error
+		if errors.As(err, &e) {
+			s.Log.Term = e.Term
+		}
+		return
+	}
+	defer c.Release(false)
+	x.addresses(c)
+	var wire h1.Conn
+	wire.Init(c.Conn)
+	if o.Log.ASAP {
+		s.Log.Early, s.Log.End, x.logged = true, time.Now(), true
+		x.writeLog()
+	}
+	limit, cause := tunnelLimit(o, b)
+	t := &tunnel{client: &x.cl.wire, server: &wire, pool: x.f.pool, limit: limit, cause: cause,
+		clientFin: o.Timeouts.ClientFin, serverFin: b.Timeouts.ServerFin}
+	if cause = t.run(); cause != '-' {
+		x.term(cause, 'D')
+	}
+	s.Log.BytesIn = t.in.Load()
+	x.tunnelled = t.out.Load()
+	sc := c.Server.Counters()
+	sc.BytesIn.Add(s.Log.BytesIn)
+	sc.BytesOut.Add(x.tunnelled)
+	x.silent = o.Log.DontLogNull && s.Log.BytesIn == 0 && x.tunnelled == 0
+}
+
+// addresses notes the two ends of the server connection for the log.
+func (x *exchange) addresses(c *backend.Conn) {
+	if x.f.o.Log.Format == nil {
+		return
+	}
+	if a, ok := c.LocalAddr().(*net.TCPAddr); ok {
+		x.s.Log.SrvSrc = a.AddrPort()
+	}
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		x.s.Log.SrvDst = a.AddrPort()
+	}
+}

@@ -1,0 +1,300 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/internal/backend"
+	"gatehouse/internal/h1"
+)
+
+// tunnel moves bytes both ways until both sides have ended, one broke, or nothing moved for too long. It serves mode tcp and
+// connections that were upgraded. Between sockets the kernel moves the bytes (splice); otherwise a buffer is borrowed while there
+// are some.
+type tunnel struct {
+	client, server *h1.Conn
+	pool           *h1.Pool
+	limit          time.Duration // of inactivity; 0: none
+	clientFin      time.Duration // the limit once the client, or the server, has shut its sending side; 0: limit
+	serverFin      time.Duration
+	cause          byte // who is slow when limit expires: 'c' or 's'
+
+	last    atomic.Int64 // when bytes last moved, unix nanoseconds
+	in, out atomic.Int64 // bytes from the client, from the server
+	fin     atomic.Int64 // the limit in force after a half-close, nanoseconds; 0: limit
+}
+
+// run returns the termination cause: '-', 'C' or 'c' for the client, 'S' or 's' for the server.
+func (t *tunnel) run() byte {
+	t.last.Store(time.Now().UnixNano())
+	t.client.WriteWithin(t.limit)
+	t.server.WriteWithin(t.limit)
+	up := make(chan byte, 1)
+	go func() { up <- t.move(t.server, t.client, &t.in, 'C', 'S', t.clientFin) }()
+	down := t.move(t.client, t.server, &t.out, 'S', 'C', t.serverFin)
+	if down != '-' {
+		t.client.Interrupt()
+	}
+	first := <-up
+	if down != '-' && down != 'x' {
+		return down
+	}
+	if first == 'x' {
+		return '-'
+	}
+	return first
+}
+
+// move carries one direction. from and to name the sides for the cause; 'x' means that the other direction ended it.
+func (t *tunnel) move(dst, src *h1.Conn, count *atomic.Int64, from, to byte, fin time.Duration) byte {
+	var err error
+	d, dok := dst.NetConn().(*net.TCPConn)
+	s, sok := src.NetConn().(*net.TCPConn)
+	if dok && sok {
+		err = t.splice(d, s, count)
+	} else {
+		err = t.copy(dst, src, count)
+	}
+	var side sideError
+	switch {
+	case err == nil:
+		if w, ok := dst.NetConn().(interface{ CloseWrite() error }); ok && w.CloseWrite() == nil {
+			if fin > 0 {
+				t.fin.Store(int64(fin))
+			}
+			return '-'
+		}
+		dst.Interrupt()
+		return '-'
+	case err == errIdle:
+		dst.Interrupt()
+		return t.cause
+	case errors.As(err, &side) && side.write:
+		dst.Interrupt()
+		src.Interrupt()
+		if isTimeout(side.err) {
+			return to | 0x20
+		}
+		return to
+	}
+	dst.Interrupt()
+	if isTimeout(err) {
+		return 'x'
+	}
+	return from
+}
+
+// errIdle says that nothing moved in either direction for the limit.
+var errIdle = errors.New("tunnel idle")
+
+// sideError tells on which side of a copy an error happened.
+type sideError struct {
+	err   error
+	write bool
+}
+
+func (e sideError) Error() string { return e.err.Error() }
+func (e sideError) Unwrap() error { return e.err }
+
+// now is the limit in force.
+func (t *tunnel) now() time.Duration {
+	if f := t.fin.Load(); f > 0 {
+		return time.Duration(f)
+	}
+	return t.limit
+}
+
+// rest is how long a direction may wait before it has to look again; negative when the tunnel has been idle for too long.
+func (t *tunnel) rest() time.Duration {
+	limit := t.now()
+	if limit <= 0 {
+		return 0
+	}
+	left := limit - time.Duration(time.Now().UnixNano()-t.last.Load())
+	if left <= 0 {
+		return -1
+	}
+	return left
+}
+
+// copy moves bytes through a borrowed buffer, which an idle tunnel does not hold.
+func (t *tunnel) copy(dst, src *h1.Conn, count *atomic.Int64) error {
+	for {
+		left := t.rest()
+		if left < 0 {
+			return errIdle
+		}
+		if left > 0 {
+			src.ReadUntil(time.Now().Add(left))
+		} else {
+			src.ReadUntil(time.Time{})
+		}
+		b, n, err := src.First(t.pool)
+		if err != nil {
+			if err == io.EOF {
+				return nil
+			}
+			if isTimeout(err) && !src.Stopped() {
+				continue
+			}
+			return sideError{err: err}
+		}
+		if n == 1 {
+			var m int
+			if m, err = src.ReadNow(b.B[1:]); err == nil {
+				n += m
+			}
+		}
+		t.last.Store(time.Now().UnixNano())
+		_, werr := dst.Write(b.B[:n])
+		t.pool.Put(b)
+		count.Add(int64(n))
+		t.last.Store(time.Now().UnixNano())
+		if werr != nil {
+			return sideError{err: werr, write: true}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return sideError{err: err}
+		}
+	}
+}
+
+// Pieces of a splice: short enough that a slow peer finishes one within its timeout, long enough to cost few calls.
+const (
+	minPiece = 64 << 10
+	maxPiece = 4 << 20
+)
+
+// splice lets the kernel move bytes between two sockets. Deadlines are absolute while activity is not, so the transfer is cut into
+// pieces whose size follows the speed.
+func (t *tunnel) splice(dst, src *net.TCPConn, count *atomic.Int64) error {
+	piece := int64(minPiece)
+	from := &io.LimitedReader{R: src}
+	for {
+		left := t.rest()
+		if left < 0 {
+			return errIdle
+		}
+		begin := time.Now()
+		var end, writeEnd time.Time
+		if left > 0 {
+			end, writeEnd = begin.Add(left), begin.Add(left+t.limit)
+		}
+		if t.stopped(src) {
+			return os.ErrDeadlineExceeded
+		}
+		_ = src.SetReadDeadline(end)
+		_ = dst.SetWriteDeadline(writeEnd)
+		if t.stopped(src) {
+			return os.ErrDeadlineExceeded
+		}
+		from.N = piece
+		n, err := dst.ReadFrom(from)
+		if n > 0 {
+			count.Add(n)
+			t.last.Store(time.Now().UnixNano())
+		}
+		switch {
+		case err == nil && n < piece:
+			return nil
+		case err == nil:
+			if time.Since(begin) < 100*time.Millisecond {
+				piece = min(piece*2, maxPiece)
+			} else {
+				piece = max(piece/2, minPiece)
+			}
+		case isTimeout(err) && !isWrite(err):
+			continue
+		default:
+			return sideError{err: err, write: isWrite(err)}
+		}
+	}
+}
+
+// stopped reports whether the side that reads from src was told to end.
+func (t *tunnel) stopped(src *net.TCPConn) bool {
+	if t.client.NetConn() == net.Conn(src) {
+		return t.client.Stopped()
+	}
+	return t.server.Stopped()
+}
+
+// isWrite tells whether an error of a splice came from the writing side.
+func isWrite(err error) bool {
+	var op *net.OpError
+	for errors.As(err, &op) {
+		if op.Op == "write" {
+			return true
+		}
+		err = op.Err
+	}
+	return false
+}
+
+// tunnelLimit is the inactivity limit of a tunnel and who is blamed for it.
+func tunnelLimit(f *FrontendOptions, b *BackendOptions) (time.Duration, byte) {
+	if b.Timeouts.Tunnel > 0 {
+		return b.Timeouts.Tunnel, 'c'
+	}
+	client, server := f.Timeouts.Client, b.Timeouts.Server
+	if client > 0 && (server <= 0 || client <= server) {
+		return client, 'c'
+	}
+	return server, 's'
+}
+
+// upgrade turns the exchange into a tunnel after a 101, or a 2xx to CONNECT. Neither connection is used for HTTP again (threat H10).
+func (x *exchange) upgrade(c *backend.Conn, wire *h1.Conn) {
+	s, o := &x.s, &x.f.o
+	x.keep = false
+	x.stopSending()
+	x.b.o.HTTPResponse.Run(s, o.Env)
+	o.HTTPResponse.Run(s, o.Env)
+	x.b.o.AfterResponse.Run(s, o.Env)
+	o.AfterResponse.Run(s, o.Env)
+	if _, err := x.out.Response(&s.Res, h1.ResponseOptions{}); err != nil {
+		x.out.Release()
+		c.Release(false)
+		x.term('P', 'H')
+		x.fail(502)
+		return
+	}
+	x.note(s.Res.Status)
+	if o.Log.ASAP && !x.silent {
+		s.Log.Early, s.Log.End, x.logged = true, time.Now(), true
+		x.writeLog()
+	}
+	limit, cause := tunnelLimit(o, &x.b.o)
+	t := &tunnel{client: &x.cl.wire, server: wire, pool: x.f.pool, limit: limit, cause: cause,
+		clientFin: o.Timeouts.ClientFin, serverFin: x.b.o.Timeouts.ServerFin}
+	early := x.srv.Unread()
+	if err := x.out.Body(early); err != nil || !x.flushClient() {
+		c.Release(false)
+		return
+	}
+	sent := x.cl.in.Unread()
+	if len(sent) > 0 {
+		if _, err := wire.Write(sent); err != nil {
+			c.Release(false)
+			x.term('S', 'D')
+			return
+		}
+	}
+	x.srv.Release() // the log needs no response fields that a tunnel would have to keep a buffer for
+	s.Res.Fields = s.Res.Fields[:0]
+	cause = t.run()
+	if cause != '-' {
+		x.term(cause, 'D')
+	}
+	s.Log.BytesIn = x.up.Sent() + int64(len(sent)) + t.in.Load()
+	x.tunnelled = t.out.Load()
+	x.cl.in.Drop()
+	c.Release(false)
+}
