@@ -1,0 +1,214 @@
+package listener
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"gatehouse/internal/stats"
+	"gatehouse/internal/stream"
+)
+
+// Waits after an accept that failed for want of descriptors or memory: connections end meanwhile, and those that wait are not
+// lost, because the kernel keeps them.
+const (
+	firstBackOff = 5 * time.Millisecond
+	lastBackOff  = time.Second
+)
+
+// acceptAll is the accept loop. It returns nil when ctx is done and an error when the socket is broken.
+func (l *Listener) acceptAll(ctx context.Context) error {
+	wait := firstBackOff
+	for {
+		nc, err := l.socket.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				l.begin(ctx, nc) // it was ours before the end was
+			}
+			return nil
+		case err == nil:
+			wait = firstBackOff
+			if !l.begin(ctx, nc) {
+				return nil
+			}
+		case l.waitPaused(ctx):
+		case errors.Is(err, os.ErrDeadlineExceeded): // Resume came first
+		case scarce(err):
+			if wait == firstBackOff && l.settings.Load().Log != nil {
+				l.settings.Load().Log("emerg", "Proxy "+l.settings.Load().Frontend+" reached system FD limit: "+err.Error())
+			}
+			if !pause(ctx, wait) {
+				return nil
+			}
+			wait = min(2*wait, lastBackOff)
+		default:
+			return err
+		}
+	}
+}
+
+// scarce reports errors that pass with time.
+func scarce(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPROTO, syscall.EPERM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// waitPaused waits for the end of a pause; false when there is none.
+func (l *Listener) waitPaused(ctx context.Context) bool {
+	l.mu.Lock()
+	paused := l.paused
+	l.mu.Unlock()
+	if paused == nil {
+		return false
+	}
+	select {
+	case <-paused:
+	case <-ctx.Done():
+	}
+	return true
+}
+
+// drain begins the connections whose handshake with the kernel was complete before the socket closes, so that a stop
+// resets none of them.
+func (l *Listener) drain(ctx context.Context) {
+	for {
+		fd := -1
+		err := l.control(func(s int) (err error) {
+			fd, _, err = syscall.Accept4(s, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+			return err
+		})
+		if err == syscall.EINTR || err == syscall.ECONNABORTED {
+			continue
+		}
+		if err != nil {
+			return
+		}
+		f := os.NewFile(uintptr(fd), "")
+		nc, err := net.FileConn(f)
+		f.Close()
+		if err == nil {
+			l.begin(ctx, nc)
+		}
+	}
+}
+
+// begin takes a connection in: it waits for room under the limits and starts its goroutine. It reports false when ctx ended the
+// wait; there is no room for that connection, so it is closed.
+func (l *Listener) begin(ctx context.Context, nc net.Conn) bool {
+	s := l.settings.Load()
+	if !l.track(nc) {
+		nc.Close()
+		return true
+	}
+	for i, limit := range s.Limits {
+		if !limit.acquire(ctx) {
+			for _, taken := range s.Limits[:i] {
+				taken.Release()
+			}
+			l.untrack(nc)
+			nc.Close()
+			return false
+		}
+	}
+	c := l.describe(s, nc)
+	l.wg.Add(1)
+	if s.tls != nil {
+		go l.shake(ctx, s, nc, c)
+	} else {
+		go l.serve(ctx, s, nc, nc, c)
+	}
+	return true
+}
+
+func (l *Listener) track(nc net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.killed {
+		return false
+	}
+	l.conns[nc] = struct{}{}
+	return true
+}
+
+func (l *Listener) untrack(nc net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, nc)
+}
+
+// describe fills what is known of a connection that was just accepted, and counts it.
+func (l *Listener) describe(s *settings, nc net.Conn) *stream.Conn {
+	c := &stream.Conn{Accepted: time.Now(), Frontend: s.Frontend, BindName: s.Name, BindID: s.ID}
+	if s.IDs != nil {
+		c.ID = s.IDs.Add(1)
+	} else {
+		c.ID = l.ids.Add(1)
+	}
+	switch t := nc.(type) {
+	case *net.TCPConn:
+		c.Src, c.Dst = addrPort(t.RemoteAddr()), addrPort(t.LocalAddr())
+		if !s.KeepAlive { // Go's listeners turn probes on, which HAProxy does only when told
+			t.SetKeepAlive(false)
+		}
+	case *net.UnixConn:
+		c.SrcUnix = true
+	}
+	for _, n := range [...]*stats.Counters{s.Counters, s.Own} {
+		if n != nil {
+			n.Enter()
+			n.Conns.Add(1)
+			n.SessRate.Add(c.Accepted)
+		}
+	}
+	return c
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	ap := t.AddrPort()
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// serve runs the connection to its end. raw is the socket below nc.
+func (l *Listener) serve(ctx context.Context, s *settings, raw, nc net.Conn, c *stream.Conn) {
+	defer l.end(s, raw)
+	s.Serve(ctx, nc, c)
+}
+
+// end forgets a connection. A panic of its own goroutine is not caught here: the room that serves decides what it survives.
+func (l *Listener) end(s *settings, raw net.Conn) {
+	raw.Close() // usually closed already
+	l.untrack(raw)
+	for _, n := range [...]*stats.Counters{s.Counters, s.Own} {
+		if n != nil {
+			n.Leave()
+		}
+	}
+	for _, limit := range s.Limits {
+		limit.Release()
+	}
+	l.wg.Done()
+}

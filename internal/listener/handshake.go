@@ -1,0 +1,253 @@
+package listener
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"reflect"
+	"syscall"
+	"time"
+
+	"gatehouse/internal/cert"
+	"gatehouse/internal/stats"
+	"gatehouse/internal/stream"
+)
+
+// wire is the socket below a TLS connection. While the handshake runs it also is where the choices made in crypto/tls's callbacks,
+// which know only the connection, are noted; only the handshake's goroutine touches that part.
+type wire struct {
+	net.Conn
+	notes *notes // nil after the handshake
+}
+
+// notes are what a handshake tells on its way.
+type notes struct {
+	sni      string
+	crt      string
+	read     bool // anything came from the client
+	verified verdict
+	refused  bool // a fatal alert has been sent
+}
+
+// SyscallConn lets others wait for the socket without reading from it.
+func (w *wire) SyscallConn() (syscall.RawConn, error) {
+	if sc, ok := w.Conn.(syscall.Conn); ok {
+		return sc.SyscallConn()
+	}
+	return nil, errors.New("not a socket")
+}
+
+// Read notes that the client said something at all: one that did not is no failed handshake.
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if n > 0 && w.notes != nil {
+		w.notes.read = true
+	}
+	return n, err
+}
+
+// Write drops what crypto/tls says after refuse.
+func (w *wire) Write(p []byte) (int, error) {
+	if w.notes != nil && w.notes.refused {
+		return len(p), nil
+	}
+	return w.Conn.Write(p)
+}
+
+func (w *wire) seen(hello *tls.ClientHelloInfo) { w.notes.sni = hello.ServerName }
+func (w *wire) chose(name string)               { w.notes.crt = name }
+
+// alertUnrecognizedName is the alert for a server name that is not served here (RFC 6066 section 3).
+const alertUnrecognizedName = 112
+
+// refuse sends a fatal alert of our choice before anything was encrypted, in place of the internal_error that crypto/tls would send.
+func (w *wire) refuse(alert byte) {
+	w.Conn.Write([]byte{21, 3, 3, 0, 2, 2, alert}) // the handshake's deadline bounds it
+	w.notes.refused = true
+}
+
+// verify judges a client certificate and notes what was found.
+func (w *wire) verify(t *trust, o *cert.Options, certs []*x509.Certificate) error {
+	if len(certs) == 0 {
+		return nil // RequireAnyClientCert has seen to it where one is required
+	}
+	w.notes.verified = t.judge(certs, o, time.Now())
+	return w.notes.verified.err()
+}
+
+// shake runs the handshake and starts the goroutine that serves. A handshake needs some 20 KiB of stack, which ends with this goroutine
+// instead of staying with an idle connection.
+func (l *Listener) shake(ctx context.Context, s *settings, nc net.Conn, c *stream.Conn) {
+	limit := s.HandshakeTimeout
+	if limit <= 0 {
+		limit = DefaultHandshakeTimeout
+	}
+	nc.SetDeadline(c.Accepted.Add(limit))
+	w := &wire{Conn: nc, notes: new(notes)}
+	t := tls.Server(w, s.tls.base)
+	err := t.Handshake()
+	c.Handshake = time.Since(c.Accepted)
+	if err != nil {
+		l.failed(s, nc, c, w.notes, err)
+		return
+	}
+	nc.SetDeadline(time.Time{})
+	state := t.ConnectionState()
+	c.TLS = settled(&state, w.notes)
+	w.notes = nil
+	for _, n := range [...]*stats.Counters{s.Counters, s.Own} {
+		if n != nil {
+			n.SSLConns.Add(1)
+			if state.DidResume {
+				n.SSLResumed.Add(1)
+			}
+		}
+	}
+	go l.serve(ctx, s, nc, t, c)
+}
+
+// settled are the facts of a finished handshake.
+func settled(state *tls.ConnectionState, n *notes) *stream.TLS {
+	return &stream.TLS{
+		SNI:        n.sni,
+		ALPN:       state.NegotiatedProtocol,
+		Version:    state.Version,
+		Cipher:     state.CipherSuite,
+		Curve:      state.CurveID,
+		Resumed:    state.DidResume,
+		Crt:        n.crt,
+		ClientCert: state.PeerCertificates,
+		VerifyErr:  n.verified.last,
+		CAErr:      n.verified.ca,
+		CAErrDepth: n.verified.caDepth,
+	}
+}
+
+// failed counts and tells a handshake that came to nothing.
+func (l *Listener) failed(s *settings, nc net.Conn, c *stream.Conn, n *notes, err error) {
+	defer l.end(s, nc)
+	c.TLS = &stream.TLS{SNI: n.sni, Crt: n.crt, VerifyErr: n.verified.last, CAErr: n.verified.ca, CAErrDepth: n.verified.caDepth}
+	c.TLS.FcErr, c.TLS.Err = reason(n, err)
+	for _, k := range [...]*stats.Counters{s.Counters, s.Own} {
+		if k != nil {
+			k.SSLFailed.Add(1)
+		}
+	}
+	if s.ErrorLog != nil && !(s.DontLogNull && c.TLS.FcErr == fcEmpty) {
+		s.ErrorLog(c, FcErrText(c.TLS.FcErr))
+	}
+}
+
+// The fc_err numbers of failed handshakes (surface 4.13).
+const (
+	fcEmpty     = 24
+	fcAbort     = 25
+	fcTimeout   = 26
+	fcCAFail    = 30
+	fcCrtFail   = 31
+	fcHandshake = 34
+)
+
+// FcErrText is HAProxy's text of an fc_err number that a listener can set, "" for others.
+func FcErrText(n int) string {
+	switch n {
+	case fcEmpty:
+		return "Connection closed during SSL handshake"
+	case fcAbort:
+		return "Connection error during SSL handshake"
+	case fcTimeout:
+		return "Timeout during SSL handshake"
+	case fcCAFail:
+		return "SSL client CA chain cannot be verified"
+	case fcCrtFail:
+		return "SSL client certificate not trusted"
+	case fcHandshake:
+		return "SSL handshake failure"
+	}
+	return ""
+}
+
+// OpenSSL's packed error codes: library 20 (SSL) and a reason; an alert from the peer is reason 1000 and its number.
+const (
+	sslLibrary           = 20 << 23
+	reasonHTTPRequest    = 156
+	reasonNoSharedCipher = 193
+	reasonNoClientCert   = 199
+	reasonCallbackFailed = 234
+	reasonUnsupported    = 258
+	reasonWrongVersion   = 267
+	reasonVerifyFailed   = 134
+	reasonAlert          = 1000
+)
+
+// reason turns crypto/tls's error into fc_err and ssl_fc_err.
+func reason(n *notes, err error) (fc, packed int) {
+	var header tls.RecordHeaderError
+	switch {
+	case n.verified.bad && n.verified.badDepth > 0:
+		return fcCAFail, sslLibrary | reasonVerifyFailed
+	case n.verified.bad:
+		return fcCrtFail, sslLibrary | reasonVerifyFailed
+	case errors.Is(err, errUnrecognized):
+		return fcHandshake, sslLibrary | reasonCallbackFailed
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fcTimeout, 0
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		if n.read {
+			return fcAbort, 0
+		}
+		return fcEmpty, 0
+	case errors.As(err, &header):
+		if looksHTTP(header.RecordHeader[:]) {
+			return fcHandshake, sslLibrary | reasonHTTPRequest
+		}
+		return fcHandshake, sslLibrary | reasonWrongVersion
+	}
+	if alert := alertOf(err); alert >= 0 {
+		return fcHandshake, sslLibrary | reasonAlert + alert
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return fcAbort, 0
+	}
+	return fcHandshake, sslLibrary | reasonOf(err.Error())
+}
+
+func looksHTTP(b []byte) bool {
+	for _, method := range []string{"GET ", "POST ", "HEAD ", "PUT "} {
+		if len(b) >= 4 && string(b[:4]) == method[:4] {
+			return true
+		}
+	}
+	return false
+}
+
+// alertOf is the number of the alert the client sent, -1 when it sent none. The type of it is crypto/tls's own, a uint8.
+func alertOf(err error) int {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" || op.Err == nil {
+		return -1
+	}
+	if v := reflect.ValueOf(op.Err); v.Kind() == reflect.Uint8 {
+		return int(v.Uint())
+	}
+	return -1
+}
+
+// reasonOf maps the errors that crypto/tls keeps as texts; 40, as in handshake_failure, stands for the rest.
+func reasonOf(text string) int {
+	switch text {
+	case "tls: client didn't provide a certificate":
+		return reasonNoClientCert
+	case "tls: no cipher suite supported by both client and server":
+		return reasonNoSharedCipher
+	}
+	if len(text) > 32 && text[:32] == "tls: client offered only unsuppo" {
+		return reasonUnsupported
+	}
+	return 40 + reasonAlert
+}

@@ -1,0 +1,307 @@
+package listener
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"gatehouse/internal/cert"
+)
+
+// server is the TLS side of one version of a listener's options. It is immutable but for the cache of trust.
+type server struct {
+	o      *Options
+	base   *tls.Config // what every connection starts with; an entry's own replaces it once the ClientHello is read
+	min    uint16      // of the bind line, for what clients can do
+	max    uint16
+	trusts trustCache
+}
+
+// newServer checks the bind line's options and those of the entries, so that no handshake finds a mistake.
+func newServer(o *Options) (*server, error) {
+	s := &server{o: o}
+	var err error
+	if s.min, s.max, err = o.TLS.VersionRange(); err != nil {
+		return nil, err
+	}
+	for _, e := range o.Index.Entries() {
+		if err := s.Check(e); err != nil {
+			return nil, err
+		}
+	}
+	s.base = &tls.Config{
+		// The ClientHello is parsed with these; the entry's own range is applied after selection (surface 2.5 step 6).
+		MinVersion:             tls.VersionTLS10,
+		SessionTicketsDisabled: true,
+		GetConfigForClient:     s.configFor,
+	}
+	return s, nil
+}
+
+// Check reports whether an entry's options can be served.
+func (s *server) Check(e *cert.Entry) error {
+	_, err := s.template(e)
+	return err
+}
+
+// CheckEntry reports whether an entry's certificate and options can be served under a bind line's options: what a commit asks before
+// it makes a certificate visible.
+func CheckEntry(o *Options, e *cert.Entry, b *cert.Bundle) error {
+	if _, err := b.TLS(); err != nil {
+		return err
+	}
+	s := &server{o: o}
+	return s.Check(e)
+}
+
+// errUnrecognized ends a handshake that no certificate is for. crypto/tls answers it with internal_error; refuse has told the client
+// better before.
+var errUnrecognized = errors.New("no certificate for this server name")
+
+// configFor chooses the certificate and, with it, all that the entry's line and the bind line say about the handshake.
+func (s *server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	w, _ := hello.Conn.(*wire)
+	w.seen(hello)
+	e := s.o.Index.Select(hello.ServerName, s.caps(hello))
+	if e == nil {
+		w.refuse(alertUnrecognizedName)
+		return nil, errUnrecognized
+	}
+	inst := e.Instance()
+	cfg := inst.Value.Load()
+	if cfg == nil {
+		var err error
+		if cfg, err = s.build(e, inst); err != nil {
+			return nil, err
+		}
+		// Two handshakes may both have built it; both results are the same.
+		inst.Value.Store(cfg)
+	}
+	w.chose(e.Name)
+	if cfg.ClientAuth != tls.NoClientCert {
+		return s.verifying(cfg, e, inst, w), nil
+	}
+	return cfg, nil
+}
+
+// caps says which kinds of certificate a client can verify (surface 2.5 step 3).
+func (s *server) caps(hello *tls.ClientHelloInfo) (c cert.Caps) {
+	for _, scheme := range hello.SignatureSchemes {
+		switch scheme {
+		case tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.ECDSAWithP521AndSHA512, tls.ECDSAWithSHA1, 0x0303: // 0x0303: with SHA-224
+			c.ECDSA = true
+		case tls.PKCS1WithSHA1, tls.PKCS1WithSHA256, tls.PKCS1WithSHA384, tls.PKCS1WithSHA512, 0x0301,
+			tls.PSSWithSHA256, tls.PSSWithSHA384, tls.PSSWithSHA512, 0x0809, 0x080a, 0x080b: // rsa_pss_pss_*
+			c.RSA = true
+		}
+	}
+	if len(hello.SignatureSchemes) == 0 {
+		c.RSA = true
+	}
+	c.ECDSA = c.ECDSA && slices.ContainsFunc(hello.CipherSuites, s.carriesECDSA)
+	return c
+}
+
+// carriesECDSA reports whether a suite can be used with an ECDSA certificate on this bind line.
+func (s *server) carriesECDSA(suite uint16) bool {
+	switch suite {
+	case tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256:
+		return s.max >= tls.VersionTLS13
+	case tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA:
+		return true
+	}
+	return false
+}
+
+// template is an entry's configuration without its certificate.
+func (s *server) template(e *cert.Entry) (*tls.Config, error) {
+	o := e.Options.Merge(s.o.TLS)
+	cfg := &tls.Config{NextProtos: s.alpn(&o)}
+	var err error
+	if cfg.MinVersion, cfg.MaxVersion, err = o.VersionRange(); err != nil {
+		return nil, err
+	}
+	if list := first(o.Ciphers, s.o.DefaultCiphers); list != "" {
+		if cfg.CipherSuites, err = cert.CipherSuites(list); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.CurvePreferences, err = s.curves(&o); err != nil {
+		return nil, err
+	}
+	switch o.Verify {
+	case "optional":
+		cfg.ClientAuth = tls.RequestClientCert
+	case "required":
+		cfg.ClientAuth = tls.RequireAnyClientCert
+	}
+	cfg.SessionTicketsDisabled = s.o.Tickets == nil || (o.TLSTickets != nil && !*o.TLSTickets)
+	return cfg, nil
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// alpn lists the protocols to offer. HTTP/2 is not served yet, so it is left out of what the configuration names; a line
+// that names only protocols we do not speak still offers http/1.1 rather than refusing every client that sends ALPN.
+func (s *server) alpn(o *cert.Options) []string {
+	if o.NoALPN || (o.ALPN == nil && !s.o.HTTP) {
+		return nil
+	}
+	if !s.o.HTTP { // in mode tcp the bytes are the server's, and so are the protocols
+		return o.ALPN
+	}
+	var list []string
+	for _, p := range o.ALPN {
+		if p == "http/1.1" || p == "http/1.0" {
+			list = append(list, p)
+		}
+	}
+	if list == nil {
+		list = []string{"http/1.1"}
+	}
+	return list
+}
+
+// defaultCurves is what OpenSSL 3.0 offers HAProxy by default, as far as crypto/tls has it. Go's own default would put
+// X25519MLKEM768 first, which every current browser sends along: that key encapsulation nearly doubles the cost of an ECDSA
+// handshake and adds 1.1 KiB to the answer. Those who want it name it: `curves X25519MLKEM768:X25519:P-256`.
+var defaultCurves = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
+
+func (s *server) curves(o *cert.Options) ([]tls.CurveID, error) {
+	switch list := first(o.Curves, first(o.ECDHE, s.o.DefaultCurves)); list {
+	case "":
+		return defaultCurves, nil
+	default:
+		return cert.CurveIDs(list)
+	}
+}
+
+// build makes the configuration that all handshakes with one version of an entry's certificate share.
+func (s *server) build(e *cert.Entry, inst *cert.Instance) (*tls.Config, error) {
+	cfg, err := s.template(e)
+	if err != nil {
+		return nil, err
+	}
+	crt, err := inst.Bundle.TLS()
+	if err != nil {
+		return nil, err
+	}
+	cfg.Certificates = []tls.Certificate{*crt}
+	if !cfg.SessionTicketsDisabled && cfg.ClientAuth == tls.NoClientCert {
+		s.o.Tickets.bind(cfg, s.context(e, inst, nil))
+	}
+	return cfg, nil
+}
+
+// verifying is the configuration of one handshake that asks for a client certificate. It is the connection's own, because
+// crypto/tls does not tell VerifyConnection which connection it is about, and because ca-file and crl-file are looked at anew.
+func (s *server) verifying(shared *tls.Config, e *cert.Entry, inst *cert.Instance, w *wire) *tls.Config {
+	o := e.Options.Merge(s.o.TLS)
+	key := trustKey{ca: s.ca(o.CAFile), verify: s.ca(o.CAVerifyFile), crl: s.crl(o.CRLFile)}
+	key.broken = (o.CAFile != "" && key.ca == nil) || (o.CAVerifyFile != "" && key.verify == nil) || (o.CRLFile != "" && key.crl == nil)
+	t := s.trusts.get(key)
+	cfg := shared.Clone()
+	if !o.NoCANames {
+		cfg.ClientCAs = t.names
+	}
+	cfg.VerifyConnection = func(state tls.ConnectionState) error {
+		return w.verify(t, &o, state.PeerCertificates)
+	}
+	if !cfg.SessionTicketsDisabled {
+		s.o.Tickets.bind(cfg, s.context(e, inst, t))
+	}
+	return cfg
+}
+
+func (s *server) ca(name string) *cert.CAFile {
+	if name == "" || s.o.CA == nil {
+		return nil
+	}
+	return s.o.CA(name)
+}
+
+func (s *server) crl(name string) *cert.CRLFile {
+	if name == "" || s.o.CRL == nil {
+		return nil
+	}
+	return s.o.CRL(name)
+}
+
+// context is all that must be the same for a session to be resumed: the bind line, the entry and its options, the certificate, and
+// what client certificates are verified against. A ticket carries it as authenticated data, so any difference makes a full handshake.
+func (s *server) context(e *cert.Entry, inst *cert.Instance, t *trust) []byte {
+	h := sha256.New()
+	field := func(b []byte) {
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
+		h.Write(b)
+	}
+	o := e.Options.Merge(s.o.TLS)
+	for _, text := range []string{s.o.Frontend, s.o.Name, e.Name, e.List, e.Options.Words(), o.Verify, o.CAFile, o.CAVerifyFile, o.CRLFile,
+		fmt.Sprint(e.Line, s.o.ID, o.CAIgnoreErr, o.CrtIgnoreErr)} {
+		field([]byte(text))
+	}
+	field(inst.Bundle.Fingerprint[:])
+	if t != nil {
+		field(t.digest[:])
+	}
+	return h.Sum(nil)
+}
+
+// trustKey is what a trust is made of; values of CAFile and CRLFile never change, so pointers name contents.
+type trustKey struct {
+	ca, verify *cert.CAFile
+	crl        *cert.CRLFile
+	broken     bool // a file that the line names is missing: no certificate is good (threat T04)
+}
+
+// trust is what client certificates are verified against.
+type trust struct {
+	key    trustKey
+	roots  *x509.CertPool
+	others *x509.CertPool
+	names  *x509.CertPool      // authorities to name to the client
+	certs  []*x509.Certificate // all of both files
+	digest [32]byte            // of all of it, for tickets
+}
+
+func newTrust(key trustKey) *trust {
+	t := &trust{key: key, roots: x509.NewCertPool(), others: x509.NewCertPool(), names: x509.NewCertPool()}
+	h := sha256.New()
+	for i, f := range []*cert.CAFile{key.ca, key.verify} {
+		if f == nil {
+			continue
+		}
+		for _, c := range f.Certs {
+			t.certs = append(t.certs, c)
+			if bytes.Equal(c.RawSubject, c.RawIssuer) {
+				t.roots.AddCert(c)
+			} else {
+				t.others.AddCert(c)
+			}
+			if i == 0 {
+				t.names.AddCert(c)
+			}
+			h.Write(c.Raw)
+		}
+		h.Write([]byte{byte(i)})
+	}
+	if key.crl != nil {
+		for _, list := range key.crl.Lists {
+			h.Write(list.Raw)
+		}
+	}
+	h.Sum(t.digest[:0])
+	return t
+}
