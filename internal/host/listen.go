@@ -151,10 +151,7 @@ func listenUnix(spec ListenSpec) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	tmp := spec.Path + "." + strconv.Itoa(os.Getpid()) + ".tmp"
-	if n := listens.Add(1); n > 1 {
-		tmp = spec.Path + "." + strconv.Itoa(os.Getpid()) + "." + strconv.FormatUint(n, 36)
-	}
+	tmp := spec.Path + "." + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatUint(listens.Add(1), 10) + ".tmp"
 	if err := bindUnix(fd, tmp, spec); err != nil {
 		_ = os.Remove(tmp)
 		f.Close()
