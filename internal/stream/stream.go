@@ -44,6 +44,14 @@ type TLS struct {
 	FcErr      int // fc_err number (surface 4.13)
 }
 
+// LeafErr is the error of the client certificate itself: VerifyErr unless it lies above it.
+func (t *TLS) LeafErr() int {
+	if t.CAErr != 0 {
+		return 0
+	}
+	return t.VerifyErr
+}
+
 // Stream is one request and its response, or one TCP session.
 type Stream struct {
 	Conn     *Conn
@@ -58,7 +66,20 @@ type Stream struct {
 	Log      Log
 	HTTP     bool // mode http
 
+	Reply Reply // room for the answer a rule decided on; rule owns it
+
 	scratch []byte
+	work    []byte
+}
+
+// Reply is an answer that a rule makes in the server's stead.
+type Reply struct {
+	Status    int
+	Reason    string // "" is the status's own
+	Fields    []Field
+	Body      []byte
+	Close     bool // the connection ends after it
+	ErrorFile int  // send the proxy's page of this status instead; Fields are added to it
 }
 
 // Timers of a log line. A zero Time means "did not happen"; the log writes -1 for the span.
@@ -81,6 +102,11 @@ type Log struct {
 	ActConn, FeConn, BeConn, SrvConn int
 	Level                            string // set-log-level; "silent" drops the line
 	UniqueID                         string
+	LogCount                         uint64         // %lc
+	RequestCount                     uint64         // %rt
+	RequestLine                      []byte         // %r as received; nil: <BADREQ>
+	SrvSrc, SrvDst                   netip.AddrPort // %bi %bp, %si %sp: the connection to the server
+	ClientCookie, ServerCookie       []byte         // %CC, %CS
 	ReqCaptures, ResCaptures         [][]byte
 	Early                            bool // logged before the end (logasap): sizes and totals get a "+"
 }
@@ -94,7 +120,32 @@ func (s *Stream) Reset() {
 	s.ResVars.Clear()
 	s.Backend, s.Server = "", ""
 	s.Log = Log{ReqCaptures: s.Log.ReqCaptures[:0], ResCaptures: s.Log.ResCaptures[:0], Term: [2]byte{'-', '-'}, TermCookie: [2]byte{'-', '-'}}
+	s.Reply = Reply{Fields: s.Reply.Fields[:0]}
 	s.scratch = s.scratch[:0]
+}
+
+// ScratchString is Scratch for a string.
+func (s *Stream) ScratchString(t string) []byte {
+	n := len(s.scratch)
+	s.scratch = append(s.scratch, t...)
+	return s.scratch[n:len(s.scratch):len(s.scratch)]
+}
+
+// Size returns how many bytes of scratch memory the stream has used since Reset.
+func (s *Stream) Size() int { return len(s.scratch) }
+
+// Work lends out an empty buffer for building one value while Scratch may be used by what is asked on the way.
+// It is one buffer: give it back with Return before the next Work.
+func (s *Stream) Work() []byte {
+	b := s.work[:0]
+	s.work = nil
+	return b
+}
+
+// Return takes the buffer that Work lent, grown or not, and copies b, its content, to scratch memory.
+func (s *Stream) Return(b []byte) []byte {
+	s.work = b
+	return s.Scratch(b)
 }
 
 // Scratch copies b into memory that lives until Reset and returns the copy. Growing leaves earlier copies valid.

@@ -7,21 +7,21 @@ type Vars struct {
 
 type variable struct {
 	name  string
-	value any
+	value Value
 }
 
 // Get returns the value of name and whether it is set.
-func (v *Vars) Get(name string) (any, bool) {
+func (v *Vars) Get(name string) (Value, bool) {
 	for i := range v.list {
 		if v.list[i].name == name {
 			return v.list[i].value, true
 		}
 	}
-	return nil, false
+	return Value{}, false
 }
 
 // Set gives name a value.
-func (v *Vars) Set(name string, value any) {
+func (v *Vars) Set(name string, value Value) {
 	for i := range v.list {
 		if v.list[i].name == name {
 			v.list[i].value = value

@@ -1,0 +1,260 @@
+package rule
+
+import (
+	"fmt"
+	"strings"
+
+	"gatehouse/internal/config"
+	"gatehouse/internal/stream"
+)
+
+// ACLs are the named conditions of one proxy.
+type ACLs struct {
+	byName map[string]*acl
+}
+
+// acl is true when one of its tests is.
+type acl struct {
+	name  string // "" for an anonymous one
+	tests []aclTest
+	need  []need // of each test
+}
+
+type aclTest struct {
+	expr  *Expr
+	kind  stream.Kind
+	match matcher
+}
+
+func (a *acl) eval(s *stream.Stream, env Env) bool {
+	for i := range a.tests {
+		t := &a.tests[i]
+		if t.expr.any(s, env, t.kind, t.match) {
+			return true
+		}
+	}
+	return false
+}
+
+// usable reports whether one of the tests can be answered in a place.
+func (a *acl) usable(in scope) bool {
+	for _, n := range a.need {
+		if in.has(n) {
+			return true
+		}
+	}
+	return len(a.need) == 0
+}
+
+// derived are the old criterion names that say fetch and method at once.
+var derived = func() map[string][2]string {
+	m := map[string][2]string{
+		"hdr": {"req.hdr", "str"}, "method": {"method", "meth"}, "req_ver": {"req.ver", "str"}, "resp_ver": {"res.ver", "str"},
+		"ssl_fc_sni_end": {"ssl_fc_sni", "end"}, "ssl_fc_sni_reg": {"ssl_fc_sni", "reg"},
+	}
+	for name, fetch := range map[string]string{
+		"base": "base", "cook": "req.cook", "hdr": "req.hdr", "path": "path", "scook": "res.cook", "shdr": "res.hdr", "url": "url", "urlp": "urlp",
+	} {
+		for _, suffix := range []string{"beg", "dir", "dom", "end", "len", "reg", "sub"} {
+			m[name+"_"+suffix] = [2]string{fetch, suffix}
+		}
+	}
+	return m
+}()
+
+// predefined are the ACLs every proxy has unless it defines its own of that name (manual 7.4).
+var predefined = map[string][]string{
+	"TRUE": {"always_true"}, "FALSE": {"always_false"}, "LOCALHOST": {"src", "127.0.0.1/8", "::1"},
+	"HTTP": {"req.proto_http"}, "HTTP_1.0": {"req.ver", "1.0"}, "HTTP_1.1": {"req.ver", "1.1"}, "HTTP_2.0": {"req.ver", "2.0"}, "HTTP_3.0": {"req.ver", "3.0"},
+	"METH_CONNECT": {"method", "CONNECT"}, "METH_DELETE": {"method", "DELETE"}, "METH_GET": {"method", "GET", "HEAD"}, "METH_HEAD": {"method", "HEAD"},
+	"METH_OPTIONS": {"method", "OPTIONS"}, "METH_POST": {"method", "POST"}, "METH_PUT": {"method", "PUT"}, "METH_TRACE": {"method", "TRACE"},
+	"HTTP_URL_ABS": {"url_reg", "^[^/:]*://"}, "HTTP_URL_SLASH": {"url_beg", "/"}, "HTTP_URL_STAR": {"url", "*"},
+	"HTTP_CONTENT": {"req.hdr_val(content-length)", "gt", "0"}, "RDP_COOKIE": {"req.rdp_cookie_cnt", "gt", "0"},
+	"REQ_CONTENT": {"req.len", "gt", "0"}, "WAIT_END": {"wait_end"},
+}
+
+// ACLs compiles the acl lines of one proxy. Lines with the same name are alternatives.
+func (c *Compiler) ACLs(list []config.ACL) *ACLs {
+	set := &ACLs{byName: map[string]*acl{}}
+	for _, line := range list {
+		if err := checkACLName(line.Name); err != "" {
+			c.Diags.Alert(line.Pos, "%s", err)
+			continue
+		}
+		t, err := c.aclTest(line.Words, line.Pos)
+		if err != nil {
+			c.Diags.Alert(line.Pos, "error detected while parsing ACL '%s' : %s.", line.Name, err)
+			continue
+		}
+		a := set.byName[line.Name]
+		if a == nil {
+			a = &acl{name: line.Name}
+			set.byName[line.Name] = a
+		}
+		a.tests = append(a.tests, t)
+		a.need = append(a.need, t.expr.need)
+	}
+	return set
+}
+
+func checkACLName(name string) string {
+	for i := 0; i < len(name); i++ {
+		if !isNameByte(name[i]) || name[i] == '+' {
+			return fmt.Sprintf("character '%c' is not permitted in acl name '%s'.", name[i], name)
+		}
+	}
+	if strings.EqualFold(name, "or") {
+		return fmt.Sprintf("acl name '%s' will never match. 'or' is used to express a logical disjunction within a condition.", name)
+	}
+	return ""
+}
+
+// aclTest compiles "criterion [flags] [operator] patterns".
+func (c *Compiler) aclTest(words []string, pos config.Pos) (aclTest, error) {
+	if len(words) == 0 || words[0] == "" {
+		return aclTest{}, fmt.Errorf("missing fetch method in ACL expression ''")
+	}
+	x, name, err := c.criterion(words[0])
+	if err != nil {
+		return aclTest{}, err
+	}
+	if name == "" {
+		name = defaultMethods[x.out]
+	}
+	if name != "" && x.out != stream.KindBool && len(words) == 1 {
+		c.Diags.Add(config.LevelWarning, fmt.Sprintf("config : parsing acl keyword '%s' :\n"+
+			"  no pattern to match against were provided, so this ACL will never match.\n"+
+			"  If this is what you intended, please add '--' to get rid of this warning.\n"+
+			"  If you intended to match only for existence, please use '-m found'.\n"+
+			"  If you wanted to force an int to match as a bool, please use '-m bool'.\n", words[0]))
+	}
+	fl, err := c.aclFlags(words[1:], x, name)
+	if err != nil {
+		return aclTest{}, err
+	}
+	return buildTest(x, fl)
+}
+
+// criterion compiles the first word: an expression, or an old name that implies a method. The method is "" when the kind
+// of the expression decides; converters behind an old name make it an ordinary expression.
+func (c *Compiler) criterion(word string) (x *Expr, method string, err error) {
+	name, rest := identifier(word)
+	d, old := derived[name]
+	full := word
+	if old {
+		full = d[0] + rest
+	}
+	x, rest, err = c.parseExpr(full)
+	if err == nil && rest != "" {
+		err = fmt.Errorf("missing comma after fetch keyword")
+	}
+	switch {
+	case err != nil && (old || knownACL(name)):
+		msg := strings.TrimPrefix(err.Error(), "fetch method '"+d[0]+"' : ")
+		return nil, "", fmt.Errorf("ACL keyword '%s' : %s", name, msg)
+	case err != nil:
+		return nil, "", fmt.Errorf("%w in ACL expression '%s'", err, word)
+	case old && len(x.steps) == 0:
+		method = d[1]
+	}
+	return x, method, nil
+}
+
+// aclWords is what flags and patterns of one ACL say.
+type aclWords struct {
+	method   string
+	fold     bool
+	patterns []string
+}
+
+func (c *Compiler) aclFlags(words []string, x *Expr, method string) (fl aclWords, err error) {
+	fl.method = method
+	loaded, forced := false, false
+	for len(words) > 0 && strings.HasPrefix(words[0], "-") {
+		flag := words[0]
+		words = words[1:]
+		arg := ""
+		if len(words) > 0 {
+			arg = words[0]
+		}
+		switch flag {
+		case "-i":
+			fl.fold = true
+			continue
+		case "-n": // we never resolve names in patterns
+			continue
+		case "--":
+			fl.patterns = append(fl.patterns, words...)
+			return fl, nil
+		case "-m":
+			switch {
+			case loaded:
+				err = fmt.Errorf("'-m' must only be specified before patterns and files in parsing ACL expression")
+			case forced:
+				err = fmt.Errorf("only one explicit matching method can be defined with '-m' parameter. if migrating from an old version, just keep the last one")
+			case methods[arg] == nil:
+				err = fmt.Errorf("unknown matching method '%s' when parsing ACL expression", arg)
+			case arg != "found" && !castable(x.out, methods[arg].kind):
+				err = fmt.Errorf("matching method '%s' cannot be used with fetch keyword '%s'", arg, x.name)
+			}
+			fl.method, forced = arg, true
+		case "-f":
+			if fl.method == "" {
+				err = fmt.Errorf("matching method must be specified first (using '-m') when using a sample fetch of this type ('%s')", x.name)
+				break
+			}
+			loaded = true
+			var more []string
+			more, err = c.patternFile(arg)
+			fl.patterns = append(fl.patterns, more...)
+		case "-M", "-u":
+			err = fmt.Errorf("'%s' is not supported", flag)
+		default:
+			err = fmt.Errorf("'%s' is not a valid ACL option. Please use '--' before any pattern beginning with a '-'", flag)
+		}
+		if err != nil {
+			return fl, err
+		}
+		words = words[min(1, len(words)):]
+	}
+	fl.patterns = append(fl.patterns, words...)
+	return fl, nil
+}
+
+// patternFile reads patterns, one on a line; lines that are empty or start with # are left out.
+func (c *Compiler) patternFile(name string) ([]string, error) {
+	if strings.HasPrefix(name, "virt@") || strings.HasPrefix(name, "opt@") {
+		return nil, fmt.Errorf("pattern file '%s': only files are supported", name)
+	}
+	data, err := c.readFile(strings.TrimPrefix(name, "file@"))
+	if err != nil {
+		return nil, fmt.Errorf("failed to open pattern file <%s>", name)
+	}
+	var patterns []string
+	for line := range strings.Lines(string(data)) {
+		line = strings.Trim(line, " \t\r\n")
+		if line != "" && line[0] != '#' {
+			patterns = append(patterns, line)
+		}
+	}
+	return patterns, nil
+}
+
+func (c *Compiler) readFile(name string) ([]byte, error) {
+	if c.ReadFile == nil {
+		return nil, fmt.Errorf("no files here")
+	}
+	return c.ReadFile(name)
+}
+
+func buildTest(x *Expr, fl aclWords) (aclTest, error) {
+	m := methods[fl.method]
+	switch {
+	case fl.method == "meth": // patterns are method names; case matters
+		m = methods["str"]
+	case m == nil:
+		return aclTest{}, fmt.Errorf("matching method must be specified first (using '-m') when using a sample fetch of this type ('%s')", x.name)
+	}
+	built, err := m.build(fl.patterns, fl.fold)
+	return aclTest{x, m.kind, built}, err
+}

@@ -1,0 +1,172 @@
+package rule
+
+import (
+	"bytes"
+	"fmt"
+
+	"gatehouse/internal/stream"
+)
+
+// targetActions change the request line, and the status line of responses.
+func targetActions() []action {
+	return []action{
+		{"set-method", atRequest, "replace the method", bindSetMethod},
+		{"set-path", atRequest, "replace the path, keep the query", bindSetTarget(setPath)},
+		{"set-pathq", atRequest, "replace path and query", bindSetTarget(setPathq)},
+		{"set-query", atRequest, "replace the query", bindSetTarget(setQuery)},
+		{"set-uri", atRequest, "replace the request target", bindSetTarget(setURI)},
+		{"replace-path", atRequest, "replace the path if it matches a regular expression", bindReplaceTarget((*stream.Request).Path, setPath)},
+		{"replace-pathq", atRequest, "replace path and query if they match", bindReplaceTarget((*stream.Request).PathQuery, setPathq)},
+		{"replace-uri", atRequest, "replace the request target if it matches", bindReplaceTarget(func(r *stream.Request) []byte { return r.Target }, setURI)},
+		{"set-status", atResponse | atAfter, "replace the status, and its reason", bindSetStatus},
+	}
+}
+
+func (p *ruleParser) oneFormat() (*Format, error) {
+	w, err := p.take(1, "expects exactly 1 argument <format>")
+	if err != nil {
+		return nil, err
+	}
+	return p.httpFormat(w[0])
+}
+
+func bindSetMethod(p *ruleParser) (actionFunc, error) {
+	f, err := p.oneFormat()
+	if err != nil {
+		return nil, err
+	}
+	return func(s *stream.Stream, env Env) Verdict {
+		m := f.bytes(s, env)
+		if !isToken(m) {
+			return overflow(s)
+		}
+		s.Req.Method = m
+		return goOn
+	}, nil
+}
+
+func isToken(b []byte) bool {
+	for _, c := range b {
+		if !isAlnum(c) && bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), c) < 0 {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// setter appends the new target made from the old one and a value.
+type setter func(dst, target, value []byte) []byte
+
+func setURI(dst, _, value []byte) []byte { return append(dst, value...) }
+
+// pathStart and pathEnd delimit the path in a target; both are its length when it has none.
+func pathBounds(target []byte) (start, end int) {
+	r := stream.Request{Target: target}
+	start = len(target) - len(r.PathQuery())
+	return start, start + len(r.Path())
+}
+
+func setPath(dst, target, value []byte) []byte {
+	start, end := pathBounds(target)
+	return append(append(append(dst, target[:start]...), value...), target[end:]...)
+}
+
+func setPathq(dst, target, value []byte) []byte {
+	start, _ := pathBounds(target)
+	return append(append(dst, target[:start]...), value...)
+}
+
+// setQuery keeps a "?" that is there, and adds one only before something.
+func setQuery(dst, target, value []byte) []byte {
+	i := bytes.IndexByte(target, '?')
+	if i >= 0 {
+		return append(append(dst, target[:i+1]...), value...)
+	}
+	dst = append(dst, target...)
+	if len(value) > 0 {
+		dst = append(append(dst, '?'), value...)
+	}
+	return dst
+}
+
+func bindSetTarget(set setter) func(*ruleParser) (actionFunc, error) {
+	return func(p *ruleParser) (actionFunc, error) {
+		f, err := p.oneFormat()
+		if err != nil {
+			return nil, err
+		}
+		return func(s *stream.Stream, env Env) Verdict {
+			return assignTarget(s, set, f.bytes(s, env))
+		}, nil
+	}
+}
+
+func bindReplaceTarget(part func(*stream.Request) []byte, set setter) func(*ruleParser) (actionFunc, error) {
+	return func(p *ruleParser) (actionFunc, error) {
+		w, err := p.take(2, "expects exactly 2 arguments <match-regex> and <replace-format>")
+		if err != nil {
+			return nil, err
+		}
+		re, f, err := p.replacement(w[0], w[1])
+		if err != nil {
+			return nil, err
+		}
+		return func(s *stream.Stream, env Env) Verdict {
+			old := part(&s.Req)
+			if !re.Match(old) {
+				return goOn
+			}
+			return assignTarget(s, set, replaceWhole(s, env, old, re, f))
+		}, nil
+	}
+}
+
+// assignTarget writes the new target. What would break the request line apart (blanks, control characters) is percent-encoded.
+func assignTarget(s *stream.Stream, set setter, value []byte) Verdict {
+	if s.Size() > maxRewrite {
+		return overflow(s)
+	}
+	t := s.Return(set(s.Work(), s.Req.Target, value))
+	for _, c := range t {
+		if encodeTarget[c] {
+			t = s.Return(appendEncoded(s.Work(), t, '%', &encodeTarget, false))
+			break
+		}
+	}
+	if len(t) == 0 || len(t) > maxFormat {
+		return overflow(s)
+	}
+	s.Req.Target = t
+	return goOn
+}
+
+var encodeTarget = bytesOf("\x7f", [2]int{0, 32})
+
+func bindSetStatus(p *ruleParser) (actionFunc, error) {
+	const usage = "expects 1 argument: <status>; or 3 arguments: <status> reason <fmt>"
+	w, err := p.take(1, usage)
+	if err != nil {
+		return nil, err
+	}
+	n, ok := wholeInt(w[0])
+	if !ok || n < 100 || n > 999 {
+		return nil, fmt.Errorf("expects an integer status code between 100 and 999")
+	}
+	var reason *Format
+	if len(p.words) > 0 && p.words[0] == "reason" {
+		if w, err = p.take(2, usage); err != nil {
+			return nil, err
+		}
+		if reason, err = p.fieldFormat(w[1]); err != nil {
+			return nil, err
+		}
+	}
+	return func(s *stream.Stream, env Env) Verdict {
+		s.Res.Status = int(n)
+		s.Res.Reason = s.ScratchString(ReasonOf(int(n)))
+		if reason != nil {
+			s.Res.Reason = fieldValue(reason.bytes(s, env))
+		}
+		return goOn
+	}, nil
+}

@@ -1,0 +1,150 @@
+package rule
+
+import (
+	"fmt"
+	"strings"
+
+	"gatehouse/internal/config"
+	"gatehouse/internal/stream"
+)
+
+// Cond is a compiled condition: alternatives of terms that must all hold. A nil Cond is always true.
+type Cond struct {
+	unless bool
+	suites [][]term
+}
+
+type term struct {
+	acl *acl
+	neg bool
+}
+
+// Eval reports whether the rule applies.
+func (x *Cond) Eval(s *stream.Stream, env Env) bool {
+	if x == nil {
+		return true
+	}
+	for _, suite := range x.suites {
+		if holds(suite, s, env) {
+			return !x.unless
+		}
+	}
+	return x.unless
+}
+
+func holds(suite []term, s *stream.Stream, env Env) bool {
+	for i := range suite {
+		if suite[i].acl.eval(s, env) == suite[i].neg {
+			return false
+		}
+	}
+	return true
+}
+
+// Cond compiles a condition: words start with "if" or "unless". No words make nil, which is always true. An error is reported
+// to Diags and gives a condition that never holds.
+func (c *Compiler) Cond(words []string, pos config.Pos, acls *ACLs) *Cond {
+	x, err := c.parseCond(words, pos, acls, anywhere)
+	if err != nil {
+		c.Diags.Alert(pos, "error detected while parsing a condition : %s.", err)
+		return &Cond{}
+	}
+	return x
+}
+
+// SplitCond splits a rule at its condition: the first "if" or "unless". cond is nil when there is none.
+func (c *Compiler) SplitCond(words []string) (before, cond []string) {
+	for i, w := range words {
+		if isCondWord(w) {
+			return words[:i], words[i:]
+		}
+	}
+	return words, nil
+}
+
+func isCondWord(w string) bool { return w == "if" || w == "unless" }
+
+func (c *Compiler) parseCond(words []string, pos config.Pos, acls *ACLs, in scope) (*Cond, error) {
+	if len(words) == 0 {
+		return nil, nil
+	}
+	if !isCondWord(words[0]) {
+		return nil, fmt.Errorf("conditions must start with either 'if' or 'unless'")
+	}
+	x := &Cond{unless: words[0] == "unless"}
+	var suite []term
+	neg := false
+	for words = words[1:]; len(words) > 0; words = words[1:] {
+		word := words[0]
+		for strings.HasPrefix(word, "!") {
+			neg, word = !neg, word[1:]
+		}
+		if word == "" { // a lone "!" negates what follows
+			continue
+		}
+		if word == "||" || strings.EqualFold(word, "or") {
+			x.add(suite)
+			suite, neg = nil, false
+			continue
+		}
+		a, rest, err := c.condTerm(word, words, pos, acls)
+		if err != nil {
+			return nil, err
+		}
+		c.warnUnusable(a, pos, in)
+		suite = append(suite, term{a, neg})
+		words, neg = rest, false
+	}
+	x.add(suite)
+	return x, nil
+}
+
+func (x *Cond) add(suite []term) {
+	if len(suite) > 0 {
+		x.suites = append(x.suites, suite)
+	}
+}
+
+// condTerm reads one ACL: a name, or an expression in braces, whose last word the rest then starts with.
+func (c *Compiler) condTerm(word string, words []string, pos config.Pos, acls *ACLs) (*acl, []string, error) {
+	if word != "{" {
+		a, err := c.findACL(word, pos, acls)
+		return a, words, err
+	}
+	for end := 1; end < len(words); end++ {
+		if words[end] != "}" {
+			continue
+		}
+		t, err := c.aclTest(words[1:end], pos)
+		if err != nil {
+			return nil, nil, err
+		}
+		return &acl{tests: []aclTest{t}, need: []need{t.expr.need}}, words[end:], nil
+	}
+	return nil, nil, fmt.Errorf("missing closing '}' in condition")
+}
+
+func (c *Compiler) findACL(name string, pos config.Pos, acls *ACLs) (*acl, error) {
+	if acls != nil && acls.byName[name] != nil {
+		return acls.byName[name], nil
+	}
+	words := predefined[name]
+	if words == nil {
+		return nil, fmt.Errorf("no such ACL : '%s'", name)
+	}
+	t, err := c.aclTest(words, pos)
+	if err != nil {
+		return nil, err
+	}
+	return &acl{name: name, tests: []aclTest{t}, need: []need{t.expr.need}}, nil
+}
+
+func (c *Compiler) warnUnusable(a *acl, pos config.Pos, in scope) {
+	switch {
+	case a.usable(in):
+	case a.name != "":
+		c.Diags.Warning(pos, "acl '%s' will never match because it only involves keywords that are incompatible with '%s'", a.name, in.name)
+	default:
+		c.Diags.Warning(pos, "anonymous acl will never match because it uses keyword '%s' which is incompatible with '%s'", a.tests[0].expr.name, in.name)
+	}
+}

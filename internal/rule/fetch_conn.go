@@ -1,0 +1,90 @@
+package rule
+
+import (
+	"net/netip"
+
+	"gatehouse/internal/stream"
+)
+
+// connFetches are the facts of the client connection below TLS (manual 7.3.3).
+func connFetches() []fetch {
+	return join(
+		alias(fetch{"src", noArgs, stream.KindAddr, needClient, "client's address", plain(addrOf(srcOf))}, "fc_src"),
+		alias(fetch{"src_port", noArgs, stream.KindInt, needClient, "client's port", plain(portOf(srcOf))}, "fc_src_port"),
+		alias(fetch{"dst", noArgs, stream.KindAddr, needClient, "address the client connected to", plain(addrOf(dstOf))}, "fc_dst"),
+		alias(fetch{"dst_port", noArgs, stream.KindInt, needClient, "port the client connected to", plain(portOf(dstOf))}, "fc_dst_port"),
+		alias(fetch{"so_name", noArgs, stream.KindStr, needListener, "name of the bind line", plain(func(s *stream.Stream, _ Env) (Value, bool) {
+			return textOf(s, s.Conn.BindName), s.Conn.BindName != ""
+		})}),
+		alias(fetch{"so_id", noArgs, stream.KindInt, needListener, "number of the bind line", plain(func(s *stream.Stream, _ Env) (Value, bool) {
+			return integer(int64(s.Conn.BindID)), true
+		})}),
+		alias(fetch{"fc_err", noArgs, stream.KindInt, needClient, "why the connection failed, as a number", plain(func(s *stream.Stream, _ Env) (Value, bool) {
+			return integer(int64(fcErr(s))), true
+		})}),
+		alias(fetch{"fc_err_str", noArgs, stream.KindStr, needClient, "why the connection failed", plain(func(s *stream.Stream, _ Env) (Value, bool) {
+			t := ConnError(fcErr(s))
+			return textOf(s, t), t != ""
+		})}),
+	)
+}
+
+func srcOf(s *stream.Stream) netip.AddrPort { return s.Conn.Src }
+func dstOf(s *stream.Stream) netip.AddrPort { return s.Conn.Dst }
+
+func addrOf(of func(*stream.Stream) netip.AddrPort) evalFunc {
+	return func(s *stream.Stream, _ Env) (Value, bool) {
+		a := of(s).Addr()
+		if !a.IsValid() {
+			return Value{}, false
+		}
+		return address(a.Unmap()), true
+	}
+}
+
+func portOf(of func(*stream.Stream) netip.AddrPort) evalFunc {
+	return func(s *stream.Stream, _ Env) (Value, bool) {
+		a := of(s)
+		return integer(int64(a.Port())), a.IsValid()
+	}
+}
+
+func fcErr(s *stream.Stream) int {
+	if s.Conn.TLS == nil {
+		return 0
+	}
+	return s.Conn.TLS.FcErr
+}
+
+// connErrors are the texts of fc_err_str by number.
+var connErrors = map[int]string{
+	0: "Success",
+	1: "Reached configured maxconn value", 2: "Too many sockets on the process", 3: "Too many sockets on the system",
+	4: "Out of system buffers", 5: "Protocol or address family not supported", 6: "General socket error",
+	7: "Source port range exhausted", 8: "Can't bind to source address", 9: "Out of local source ports on the system",
+	10: "Local source address already in use", 11: "Connection closed while waiting for PROXY protocol header",
+	12: "Connection error while waiting for PROXY protocol header",
+	13: "Timeout while waiting for PROXY protocol header", 14: "Truncated PROXY protocol header received",
+	15: "Received something which does not look like a PROXY protocol header", 16: "Received an invalid PROXY protocol header",
+	17: "Received an unhandled protocol in the PROXY protocol header",
+	18: "Connection closed while waiting for NetScaler Client IP header",
+	19: "Connection error while waiting for NetScaler Client IP header",
+	20: "Timeout while waiting for a NetScaler Client IP header", 21: "Truncated NetScaler Client IP header received",
+	22: "Received an invalid NetScaler Client IP magic number",
+	23: "Received an unhandled protocol in the NetScaler Client IP header",
+	24: "Connection closed during SSL handshake", 25: "Connection error during SSL handshake",
+	26: "Timeout during SSL handshake", 27: "Too many SSL connections",
+	28: "Out of memory when initializing an SSL connection", 29: "Rejected a client-initiated SSL renegotiation attempt",
+	30: "SSL client CA chain cannot be verified", 31: "SSL client certificate not trusted",
+	32: "Server presented an SSL certificate different from the configured one",
+	33: "Server presented an SSL certificate different from the expected one",
+	34: "SSL handshake failure", 35: "SSL handshake failure after heartbeat",
+	36: "Stopped a TLSv1 heartbeat attack (CVE-2014-0160)", 37: "Attempt to use SSL on an unknown target (internal error)",
+	38: "Server refused early data", 43: "SSL fatal error",
+	44: "Error during QMux transport parameters initial exchange", 45: "Reverse connect failure",
+	46: "ECONNREFUSED returned by OS", 47: "ECONNRESET returned by OS", 48: "ENETUNREACH returned by OS",
+	49: "ENOMEM returned by OS", 56: "EPIPE returned by OS",
+}
+
+// ConnError returns the text of an fc_err number, "" for a number that has none.
+func ConnError(n int) string { return connErrors[n] }

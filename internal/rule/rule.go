@@ -1,0 +1,128 @@
+// Package rule compiles what a configuration says about traffic, and runs it: sample expressions ("hdr(host),lower"), ACLs
+// and conditions, http-request, http-response and http-after-response rules, and log formats. It implements chapters 4.3, 7 and
+// 8.2 of HAProxy's configuration manual.
+//
+// Everything is compiled once, to closures, when the configuration is read; errors go to the Compiler's Diags with the texts
+// HAProxy uses. At run time nothing is looked up by name and usual rules do not touch the heap: what a rule builds lies in the
+// stream's scratch memory and dies with the request.
+//
+// Each fetch, converter, action and format alias is one entry of one table (fetches, converters, actions, aliases), found in the
+// file that is named after its field. Names that HAProxy knows and we do not yet are listed in unsupported.go and
+// refused as such.
+//
+// The package starts no goroutines. Compiled values are immutable and may be used by any number of goroutines at once, each
+// with a stream of its own.
+package rule
+
+import (
+	"time"
+
+	"gatehouse/internal/config"
+	"gatehouse/internal/stream"
+)
+
+// Value is one sample.
+type Value = stream.Value
+
+// Reply is the answer of a deny, return or redirect rule. It lies in the stream and dies with the request.
+type Reply = stream.Reply
+
+// Env is what rules ask of the running process. Implementations must not block. A nil Env is allowed: everything asked of it
+// then fails.
+type Env interface {
+	// Nbsrv returns how many servers of a backend can be used; false when there is no such backend.
+	Nbsrv(backend string) (int, bool)
+	// ServerUp reports whether a server can be used; ok is false when there is no such server.
+	ServerUp(backend, server string) (up, ok bool)
+	// Var and SetVar keep the variables of scope proc. SetVar gets a value of its own; unset tells to remove it.
+	Var(name string) (Value, bool)
+	SetVar(name string, v Value, unset bool)
+	// Now is the time of day.
+	Now() time.Time
+}
+
+// Compiler turns words into rules. Its fields are set by the caller before the first call and stay as they are; it is used by
+// one goroutine, and what it returns outlives it.
+type Compiler struct {
+	Diags     *config.Diags                             // where errors go; must not be nil
+	ReadFile  func(name string) ([]byte, error)         // for -f, file, lf-file, errorfile; nil refuses them
+	Backends  func(name string) bool                    // whether a backend exists; nil believes every name
+	LookupEnv func(name string) (value string, ok bool) // for env(); nil finds nothing
+	Hostname  string                                    // for %H and hostname
+	Pid       int                                       // for %pid and pid
+	Kind      string                                    // "frontend", "backend" or "listen": the section, for messages
+	Proxy     string                                    // the section's name
+	HTTP      bool                                      // mode http
+	UniqueID  *Format                                   // unique-id-format of the frontend, for unique-id and %ID; may be nil
+
+	captures int // request capture slots that `capture ... len` has declared so far
+}
+
+// VerdictKind says how the run of a set ended.
+type VerdictKind uint8
+
+// The verdicts. Go means that the last rule was passed; Allow that an allow rule ended the set early: both go on.
+const (
+	VerdictGo VerdictKind = iota
+	VerdictAllow
+	VerdictDeny     // send Reply; termination state PR
+	VerdictReturn   // send Reply; termination state LR
+	VerdictRedirect // send Reply; termination state LR
+	VerdictReject   // close without an answer; termination state PR
+	VerdictTarpit   // wait timeout tarpit, then send Reply; termination state PT
+	VerdictError    // a rewrite did not fit: send Reply (500); termination state PR
+)
+
+var verdictNames = [...]string{"go", "allow", "deny", "return", "redirect", "reject", "tarpit", "error"}
+
+func (k VerdictKind) String() string { return verdictNames[k] }
+
+// Verdict is the outcome of a set. Reply and Status are set for Deny, Return, Redirect, Tarpit and Error.
+type Verdict struct {
+	Kind   VerdictKind
+	Reply  *Reply
+	Status int
+}
+
+// Set is a list of compiled rules. A nil Set passes everything.
+type Set struct {
+	rules []compiled
+}
+
+// compiled is one rule. do returns whether the set ends here, and how.
+type compiled struct {
+	cond *Cond
+	do   actionFunc
+	pos  config.Pos
+	name string
+}
+
+// actionFunc does one action. Everything but Go ends the set.
+type actionFunc func(s *stream.Stream, env Env) Verdict
+
+var goOn = Verdict{}
+
+// Len returns the number of rules in the set.
+func (set *Set) Len() int {
+	if set == nil {
+		return 0
+	}
+	return len(set.rules)
+}
+
+// Run evaluates the rules in order until one is final.
+func (set *Set) Run(s *stream.Stream, env Env) Verdict {
+	if set == nil {
+		return goOn
+	}
+	for i := range set.rules {
+		r := &set.rules[i]
+		if r.cond != nil && !r.cond.Eval(s, env) {
+			continue
+		}
+		if v := r.do(s, env); v.Kind != VerdictGo {
+			return v
+		}
+	}
+	return goOn
+}
