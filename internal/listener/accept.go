@@ -39,8 +39,8 @@ func (l *Listener) acceptAll(ctx context.Context) error {
 		case l.waitPaused(ctx):
 		case errors.Is(err, os.ErrDeadlineExceeded): // Resume came first
 		case scarce(err):
-			if wait == firstBackOff && l.settings.Load().Log != nil {
-				l.settings.Load().Log("emerg", "Proxy "+l.settings.Load().Frontend+" reached system FD limit: "+err.Error())
+			if wait == firstBackOff {
+				l.sayScarce(err)
 			}
 			if !pause(ctx, wait) {
 				return nil
@@ -60,6 +60,22 @@ func scarce(err error) bool {
 		}
 	}
 	return false
+}
+
+// sayScarce tells of it in HAProxy's words, once per shortage.
+func (l *Listener) sayScarce(err error) {
+	s := l.settings.Load()
+	if s.Log == nil || errors.Is(err, syscall.ECONNABORTED) || errors.Is(err, syscall.EPROTO) {
+		return
+	}
+	text := "reached system memory limit. Please check system tunables."
+	switch {
+	case errors.Is(err, syscall.EMFILE):
+		text = "reached process FD limit. Please check 'ulimit-n' and restart."
+	case errors.Is(err, syscall.ENFILE):
+		text = "reached system FD limit. Please check system tunables."
+	}
+	s.Log("emerg", "Proxy "+s.Frontend+" "+text)
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

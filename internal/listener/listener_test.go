@@ -129,7 +129,12 @@ type running struct {
 
 func start(t testing.TB, o Options) *running {
 	t.Helper()
-	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	return startAt(t, "127.0.0.1:0", o)
+}
+
+func startAt(t testing.TB, address string, o Options) *running {
+	t.Helper()
+	socket, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
