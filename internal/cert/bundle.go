@@ -379,5 +379,13 @@ func (b *Bundle) OCSP() []byte   { return b.ex().ocsp }
 func (b *Bundle) Issuer() []byte { return b.ex().issuer }
 func (b *Bundle) SCTL() []byte   { return b.ex().sctl }
 
+// IssuerPEM returns the extra issuer as a PEM file, nil when there is none.
+func (b *Bundle) IssuerPEM() []byte {
+	if b.Issuer() == nil {
+		return nil
+	}
+	return appendBlock(nil, "CERTIFICATE", b.Issuer())
+}
+
 // HasChain tells whether any chain certificate is sent.
 func (b *Bundle) HasChain() bool { return len(b.chain) > 0 }

@@ -1,0 +1,285 @@
+package certstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
+
+	"gatehouse/internal/cert"
+	"gatehouse/internal/host"
+)
+
+// LoadRules are the global keywords on how certificates are read (surface 2.2).
+type LoadRules struct {
+	ExtraFiles   []string // ssl-load-extra-files: all, none, bundle, sctl, ocsp, issuer, key; nil is all
+	DelExt       bool     // ssl-load-extra-del-ext
+	IssuersChain string   // issuers-chain-path
+}
+
+func (r LoadRules) extra(kind string) bool {
+	return r.ExtraFiles == nil || slices.Contains(r.ExtraFiles, "all") || slices.Contains(r.ExtraFiles, kind)
+}
+
+// paths are the files one certificate is read from; empty ones are not read. key equals crt when the key is in the PEM.
+type paths struct{ crt, key, ocsp, issuer, sctl string }
+
+// loaded is a certificate as its files hold it.
+type loaded struct {
+	bundle   *cert.Bundle
+	paths    paths
+	files    []fileSum // every file that was looked at, in the order of paths
+	obsolete bool      // a kept version exists whose files have changed since
+	fromKept bool
+	notice   string
+	err      error
+}
+
+// loader reads certificates. It is used by many goroutines and changes nothing.
+type loader struct {
+	host    host.Host
+	rules   LoadRules
+	overlay overlay
+	kept    map[string]*kept
+	issuers *cert.Issuers
+	standIn func() (*cert.Bundle, error) // the certificate that stands in for those ACME has not issued
+}
+
+// reader collects the checksums of what one certificate is read from.
+type reader struct {
+	*loader
+	files []fileSum
+}
+
+func (r *reader) read(path string) ([]byte, error) {
+	data, err := r.host.ReadFile(path, cert.MaxPEM)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.files = append(r.files, fileSum{path, absent})
+	case err == nil:
+		r.files = append(r.files, fileSum{path, sumOf(data)})
+	default:
+		return nil, err
+	}
+	if f, ok := r.overlay[path]; ok && f.Old == r.files[len(r.files)-1].sum {
+		r.files[len(r.files)-1].sum = sumOf(f.Data)
+		return f.Data, nil
+	}
+	return data, err
+}
+
+// load reads one certificate, or takes the kept version that supersedes its files.
+func (l *loader) load(src *Source) loaded {
+	r := &reader{loader: l}
+	got := r.fromFiles(src)
+	if got.err != nil && cert.IsMismatch(got.err) {
+		// Another process may have been replacing certificate and key; it does so through a redo record, so a second look sees both.
+		again := &reader{loader: l}
+		got = again.fromFiles(src)
+		r = again
+	}
+	got.files = r.files
+	k := l.kept[src.Name]
+	if k == nil {
+		return got
+	}
+	if !k.wins(got.files) {
+		got.obsolete = true
+		return got
+	}
+	b, err := cert.ParseArchive(src.Name, k.body)
+	if err == nil && b.HasKey() {
+		err = b.CheckKey()
+	}
+	if err != nil {
+		got.notice = fmt.Sprintf("the kept version of '%s' cannot be used: %v", src.Name, err)
+		return got
+	}
+	got.bundle, got.err, got.fromKept, got.notice = l.issuers.Complete(b), nil, true, ""
+	return got
+}
+
+func (r *reader) fromFiles(src *Source) loaded {
+	got := loaded{paths: paths{crt: src.File}}
+	if src.Attrs != nil && src.Attrs.GenerateDummy {
+		got.bundle, got.err = cert.NewDummy(src.Attrs.KeyType, src.Attrs.Bits, src.Attrs.Curves)
+		return got
+	}
+	data, err := r.read(src.File)
+	if errors.Is(err, fs.ErrNotExist) && src.Attrs != nil && src.Attrs.ACME != "" {
+		got.paths.key = src.keyPath()
+		if got.paths.key != src.File {
+			_, _ = r.read(got.paths.key) // for its checksum
+		}
+		got.bundle, got.err = r.standIn()
+		got.notice = fmt.Sprintf("No certificate available for '%s', generating a temporary key pair before getting the ACME certificate", src.File)
+		return got
+	}
+	if err != nil {
+		got.err = fmt.Errorf("unable to stat SSL certificate from file '%s' : %s.", src.File, reason(err))
+		return got
+	}
+	b, err := cert.Parse(src.File, data)
+	if err == nil {
+		if src.explicit() {
+			b, err = r.explicitFiles(src, b, &got.paths)
+		} else {
+			b, err = r.extraFiles(src, b, &got)
+		}
+	}
+	if err != nil {
+		got.err = err
+		return got
+	}
+	got.bundle = r.issuers.Complete(b)
+	return got
+}
+
+func (src *Source) keyPath() string {
+	if src.Key != "" {
+		return src.Key
+	}
+	return src.File
+}
+
+// extraFiles looks for .key, .sctl, .ocsp and .issuer beside the PEM, in HAProxy's order.
+func (r *reader) extraFiles(src *Source, b *cert.Bundle, got *loaded) (*cert.Bundle, error) {
+	base := src.File
+	if r.rules.DelExt {
+		base = strings.TrimSuffix(base, ".crt")
+	}
+	got.paths.key = src.File
+	if !b.HasKey() {
+		if !r.rules.extra("key") {
+			return nil, fmt.Errorf("No Private Key found in '%s'.", base)
+		}
+		data, err := r.read(base + ".key")
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("No Private Key found in '%s'.", base+".key")
+		}
+		if err == nil {
+			b, err = b.WithKey(base+".key", data)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s '%s' is present but cannot be read or parsed.", reason(err), base+".key")
+		}
+		got.paths.key = base + ".key"
+	}
+	if err := checkKey(src.File, b); err != nil {
+		return nil, err
+	}
+	if r.rules.extra("sctl") {
+		got.paths.sctl = base + ".sctl"
+		data, err := r.read(got.paths.sctl)
+		if err == nil {
+			b, err = b.WithSCTL(data)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf(" '%s' is present but cannot be read or parsed: %s.", got.paths.sctl, reason(err))
+		}
+	}
+	return r.extraOCSP(base, b, got)
+}
+
+func (r *reader) extraOCSP(base string, b *cert.Bundle, got *loaded) (*cert.Bundle, error) {
+	if !r.rules.extra("ocsp") {
+		return b, nil
+	}
+	got.paths.ocsp = base + ".ocsp"
+	data, err := r.read(got.paths.ocsp)
+	if err == nil {
+		with, oerr := b.WithOCSP(data)
+		switch {
+		case errors.Is(oerr, cert.ErrOCSPOther):
+			// Left behind by a renewal: stapling it would break every handshake that checks it.
+			got.notice = fmt.Sprintf("'%s' is the OCSP response of another certificate and is not sent with '%s'", got.paths.ocsp, got.paths.crt)
+		case oerr != nil:
+			err = oerr
+		default:
+			b = with
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("'%s': %s", got.paths.ocsp, reason(err))
+	}
+	if b.OCSP() == nil || !r.rules.extra("issuer") {
+		return b, nil
+	}
+	got.paths.issuer = base + ".issuer"
+	data, err = r.read(got.paths.issuer)
+	if errors.Is(err, fs.ErrNotExist) {
+		return b, nil
+	}
+	if err == nil {
+		b, err = b.WithIssuer(got.paths.issuer, data)
+	}
+	return b, err
+}
+
+// explicitFiles reads the files that load keywords name.
+func (r *reader) explicitFiles(src *Source, b *cert.Bundle, p *paths) (*cert.Bundle, error) {
+	p.key, p.ocsp, p.issuer, p.sctl = src.keyPath(), src.OCSP, src.Issuer, src.SCTL
+	step := func(path string, add func(data []byte) (*cert.Bundle, error)) error {
+		if path == "" {
+			return nil
+		}
+		data, err := r.read(path)
+		if err == nil {
+			var with *cert.Bundle
+			if with, err = add(data); err == nil {
+				b = with
+				return nil
+			}
+		}
+		return fmt.Errorf("%s '%s' cannot be read or parsed.", reason(err), path)
+	}
+	err := errors.Join(
+		step(src.Key, func(d []byte) (*cert.Bundle, error) { return b.WithKey(src.Key, d) }),
+		step(src.OCSP, func(d []byte) (*cert.Bundle, error) { return b.WithOCSP(d) }),
+		step(src.Issuer, func(d []byte) (*cert.Bundle, error) { return b.WithIssuer(src.Issuer, d) }),
+		step(src.SCTL, func(d []byte) (*cert.Bundle, error) { return b.WithSCTL(d) }))
+	if err != nil {
+		return nil, err
+	}
+	return b, checkKey(src.File, b)
+}
+
+func checkKey(name string, b *cert.Bundle) error {
+	err := b.CheckKey()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, cert.ErrNoKey):
+		return fmt.Errorf("No Private Key found in '%s'.", name)
+	case cert.IsMismatch(err):
+		return &mismatch{name, err}
+	}
+	return fmt.Errorf("unable to load private key from file '%s' (%w).", name, err)
+}
+
+// mismatch has HAProxy's text and stays recognisable.
+type mismatch struct {
+	name  string
+	cause error
+}
+
+func (m *mismatch) Error() string {
+	return fmt.Sprintf("inconsistencies between private key and certificate loaded '%s'.", m.name)
+}
+func (m *mismatch) Unwrap() error { return m.cause }
+
+// reason says why the machine refused, without the path that the caller's text has already. Errors of the machine read like strerror.
+func reason(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		s := errno.Error()
+		return strings.ToUpper(s[:1]) + s[1:]
+	}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,436 @@
+package certstore
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+
+	"gatehouse/internal/cert"
+	"gatehouse/internal/event"
+)
+
+// Plan is what one configuration generation declares. It reads the disk and changes nothing; Store.Apply makes it count. One goroutine uses it.
+type Plan struct {
+	store    *Store
+	loader   *loader
+	seq      uint64 // of the store when the plan began
+	items    map[string]*item
+	order    []*item
+	todo     []*item // declared and not read yet
+	lists    map[string]*list
+	dirs     map[string]bool
+	problems []Problem
+}
+
+// item is one declared certificate.
+type item struct {
+	src *Source
+	loaded
+}
+
+// Problem is something to say about a certificate. Fatal ones are errors under `-c`; at start the certificate serves its last good version or
+// is off, and all others serve.
+type Problem struct {
+	Name, Pos, Text string
+	Fatal           bool
+}
+
+// Plan starts a plan: it looks for kept versions, redo records and issuer chains.
+func (s *Store) Plan(rules LoadRules) *Plan {
+	p := &Plan{store: s, items: map[string]*item{}, lists: map[string]*list{}, dirs: map[string]bool{}}
+	s.mu.RLock()
+	p.seq = s.seq
+	s.mu.RUnlock()
+	l := &loader{host: s.o.Host, rules: rules, standIn: s.temporary}
+	var errs []error
+	l.kept, errs = readKept(s.o.Host, s.o.StateDir)
+	var err error
+	l.overlay, err = redoLog{s.o.Host, s.o.StateDir}.overlay()
+	l.issuers = &cert.Issuers{}
+	p.loader = l
+	for _, err := range append(errs, err, p.readIssuers(rules.IssuersChain)) {
+		if err != nil {
+			p.problem(&Source{}, err.Error(), false)
+		}
+	}
+	return p
+}
+
+func (p *Plan) readIssuers(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	names, err := p.loader.host.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("reading issuers-chain-path: %w", err)
+	}
+	var errs []error
+	for _, name := range names {
+		if strings.HasPrefix(name, ".") {
+			continue
+		}
+		path := dir + "/" + name
+		data, err := p.loader.host.ReadFile(path, cert.MaxPEM)
+		if err == nil {
+			err = p.loader.issuers.Add(path, data)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Plan) problem(src *Source, text string, fatal bool) {
+	p.problems = append(p.problems, Problem{src.Name, src.Pos, text, fatal})
+}
+
+// Declared tells whether a name was declared.
+func (p *Plan) Declared(name string) bool { return p.items[name] != nil }
+
+// Declare adds one certificate. A name may be declared again when both declarations agree (surface 2.3); otherwise the error says how they
+// differ. Whether its files can be used is Problems' matter.
+func (p *Plan) Declare(src Source) error {
+	if it := p.items[src.Name]; it != nil {
+		if src.From == FromStore {
+			return fmt.Errorf("store '%s' was already defined.", src.Name)
+		}
+		if lines := incompatible(it.src, &src); lines != nil {
+			return fmt.Errorf("Can't load '%s', is already defined with incompatible parameters:\n %s", src.Name, strings.Join(lines, "\n"))
+		}
+		return nil
+	}
+	p.add(&src)
+	return nil
+}
+
+func (p *Plan) add(src *Source) {
+	it := &item{src: src}
+	p.items[src.Name] = it
+	p.order = append(p.order, it)
+	p.todo = append(p.todo, it)
+}
+
+// DeclareDir adds the files of a directory and the list of that name (surface 2.2). The errors concern the directory and files that are no
+// certificates to try; lines of unusable certificates are returned like all others.
+func (p *Plan) DeclareDir(dir string, persist bool) ([]cert.Line, []error) {
+	dir = trimSlashes(dir)
+	if l := p.lists[dir]; l != nil {
+		return l.lines, nil
+	}
+	names, err := p.loader.host.ReadDir(dir)
+	if err != nil {
+		return nil, []error{fmt.Errorf("unable to scan directory '%s' : %s.", dir, reason(err))}
+	}
+	l := &list{name: dir, dir: true}
+	var errs []error
+	for _, name := range names {
+		if !loadable(name) {
+			continue
+		}
+		path := dir + "/" + name
+		info, err := p.loader.host.Stat(path)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("unable to stat SSL certificate from file '%s' : %s.", path, reason(err)))
+			continue
+		}
+		if !info.Mode.IsRegular() {
+			continue
+		}
+		if !p.Declared(path) {
+			p.add(&Source{Name: path, File: path, Persist: persist, Pos: dir})
+		}
+		l.lines = append(l.lines, cert.Line{Cert: path})
+	}
+	p.lists[dir] = l
+	if persist {
+		p.dirs[dir] = true
+	}
+	return l.lines, errs
+}
+
+// DeclareList reads a crt-list file and adds its certificates. crtBase is the global crt-base. Bad lines are returned as errors beside the good ones.
+func (p *Plan) DeclareList(file, crtBase string, persist bool) ([]cert.Line, []error) {
+	name := trimSlashes(file)
+	if l := p.lists[name]; l != nil {
+		return l.lines, nil
+	}
+	data, err := p.loader.host.ReadFile(file, maxList)
+	if err != nil {
+		return nil, []error{fmt.Errorf("cannot open file '%s' : %s", file, reason(err))}
+	}
+	lines, err := cert.ParseList(file, data)
+	errs := unjoin(err)
+	l := &list{name: name, count: strings.Count(string(data), "\n")}
+	for _, line := range lines {
+		line.Cert = WithBase(crtBase, line.Cert)
+		pos := fmt.Sprintf("%s:%d", file, line.N)
+		if text := line.Warning(); text != "" {
+			p.problem(&Source{Name: line.Cert, Pos: pos}, text, false)
+		}
+		added, err := p.declareLine(file, line, persist, pos)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		l.lines = append(l.lines, added...)
+	}
+	p.lists[name] = l
+	return l.lines, errs
+}
+
+// maxList bounds a crt-list file, in bytes.
+const maxList = 256 << 20
+
+func unjoin(err error) []error {
+	if err == nil {
+		return nil
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return many.Unwrap()
+	}
+	return []error{err}
+}
+
+// declareLine declares the certificate of one line, or those of a bundle; each of these becomes a line of its own.
+func (p *Plan) declareLine(file string, line cert.Line, persist bool, pos string) ([]cert.Line, error) {
+	src, err := NewSource(line.Cert, line.Cert, FromList, line.Load, Bases{})
+	if err != nil {
+		return nil, fmt.Errorf("parsing [%s]: %w", pos, err)
+	}
+	src.Persist, src.Pos = persist, pos
+	if it := p.items[line.Cert]; it != nil {
+		if lines := incompatible(it.src, &src); lines != nil {
+			return nil, fmt.Errorf("'%s' in crt-list '%s' line %d, is already defined with incompatible parameters:\n %s", line.Cert, file, line.N, strings.Join(lines, "\n"))
+		}
+		return []cert.Line{line}, nil
+	}
+	if p.loader.rules.extra("bundle") && !p.exists(src.File) {
+		if many, err := p.bundleLines(line, &src); many != nil || err != nil {
+			return many, err
+		}
+	}
+	p.add(&src)
+	return []cert.Line{line}, nil
+}
+
+func (p *Plan) exists(path string) bool {
+	_, err := p.loader.host.Stat(path)
+	return err == nil
+}
+
+// bundleLines declares PATH.dsa, PATH.ecdsa and PATH.rsa, those there are. The line numbers of the copies are HAProxy's: N, N+3, N+5.
+func (p *Plan) bundleLines(line cert.Line, src *Source) (lines []cert.Line, err error) {
+	n := line.N
+	for _, ext := range []string{".dsa", ".ecdsa", ".rsa"} {
+		name := line.Cert + ext
+		if !p.Declared(name) {
+			if !p.exists(name) {
+				continue
+			}
+			if len(src.Settings) > 0 {
+				return nil, fmt.Errorf("Can't load '%s'. Using crt-store keyword is not compatible with multi certificates bundle.", line.Cert)
+			}
+			one := *src
+			one.Name, one.File = name, name
+			p.add(&one)
+		}
+		n++
+		one := line
+		if len(lines) > 0 {
+			n++
+			one.N = n
+		}
+		one.Cert = name
+		lines = append(lines, one)
+	}
+	return lines, nil
+}
+
+// read loads everything declared since it was called last, on all processors.
+func (p *Plan) read() {
+	todo := p.todo
+	p.todo = nil
+	each(len(todo), func(i int) { todo[i].loaded = p.loader.load(todo[i].src) })
+	for _, it := range todo {
+		if it.notice != "" {
+			p.problem(it.src, it.notice, false)
+		}
+		old := p.store.Bundle(it.src.Name)
+		if it.err != nil {
+			p.problem(it.src, it.err.Error(), true)
+			it.bundle = old // the last good version goes on serving
+		} else if old != nil && old.Equal(it.bundle) {
+			it.bundle = old // what serves keeps its parsed and prepared state
+		}
+	}
+}
+
+// each runs f for 0 to n-1 on all processors and waits.
+func each(n int, f func(i int)) {
+	workers := min(runtime.GOMAXPROCS(0), n)
+	if workers < 2 {
+		for i := range n {
+			f(i)
+		}
+		return
+	}
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < n; i += workers {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Problems says what is wrong with what was declared so far.
+func (p *Plan) Problems() []Problem {
+	p.read()
+	return p.problems
+}
+
+// Bundle returns a declared certificate as it will serve, nil when it cannot be used. Unchanged files give the bundle that serves now.
+func (p *Plan) Bundle(name string) *cert.Bundle {
+	p.read()
+	if it := p.items[name]; it != nil {
+		return it.bundle
+	}
+	return nil
+}
+
+// Managed lists the declared certificates with an acme keyword, as Store.Managed will after Apply.
+func (p *Plan) Managed() []Managed {
+	p.read()
+	var list []Managed
+	for _, it := range p.order {
+		if a := it.src.Attrs; a != nil && a.ACME != "" {
+			list = append(list, Managed{it.src.Name, *a, it.bundle, it.src.File, it.src.Pos})
+		}
+	}
+	sortManaged(list)
+	return list
+}
+
+func trimSlashes(name string) string {
+	if short := strings.TrimRight(name, "/"); short != "" {
+		return short
+	}
+	return name
+}
+
+// Apply makes p the store's content. Names that p does not declare go away, except those made at run time that are kept in the state
+// directory, and those with an open transaction. A certificate committed since the plan read the disk keeps that version.
+//
+// swap runs when the content counts and before any commit can follow; in it the engine attaches its uses and lets the generation serve.
+// Afterwards uses are told of certificates that are not as Plan.Bundle said.
+func (s *Store) Apply(p *Plan, swap func()) {
+	s.write.Lock()
+	defer s.write.Unlock()
+	p.read()
+	s.tidy(p)
+	changed := s.adopt(p)
+	if swap != nil {
+		swap()
+	}
+	for name, b := range changed {
+		for _, a := range s.usesOf(name) {
+			a.use.Publish(b)
+		}
+	}
+	for _, pr := range p.problems {
+		if pr.Fatal {
+			s.emit(event.CertUnusable, "alert", pr.Name, pr.Text)
+		}
+	}
+}
+
+// adopt puts the plan's content in place and returns the bundles that differ from what the plan told.
+func (s *Store) adopt(p *Plan) map[string]*cert.Bundle {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := map[string]*cert.Bundle{}
+	entries := make(map[string]*entry, len(p.items))
+	for _, it := range p.order {
+		e := &entry{name: it.src.Name, src: it.src, paths: it.paths, bundle: it.bundle, disk: diskSum(it.files)}
+		old := s.entries[e.name]
+		if old != nil && (old.seq > p.seq || old.unsaved && old.disk == e.disk) {
+			e.bundle, e.seq, e.unsaved = old.bundle, old.seq, old.unsaved
+			if e.bundle != it.bundle {
+				changed[e.name] = e.bundle
+				it.bundle = e.bundle
+			}
+		}
+		entries[e.name] = e
+	}
+	for name, k := range p.loader.kept {
+		if entries[name] == nil && len(k.files) == 0 {
+			entries[name] = s.restore(p, name, k)
+		}
+	}
+	for name, old := range s.entries {
+		if entries[name] == nil && old.src == nil && (s.pending[name] != nil || old.seq > p.seq) {
+			entries[name] = old
+		}
+	}
+	for name := range s.pending {
+		if entries[name] == nil {
+			delete(s.pending, name)
+		}
+	}
+	s.entries, s.lists, s.dirs = entries, p.lists, p.dirs
+	s.rules, s.issuers = p.loader.rules, p.loader.issuers
+	return changed
+}
+
+// restore makes the entry of a name that was made at run time and committed before.
+func (s *Store) restore(p *Plan, name string, k *kept) *entry {
+	b, err := cert.ParseArchive(name, k.body)
+	if err == nil {
+		b = p.loader.issuers.Complete(b)
+		if old := s.entries[name]; old != nil && old.bundle != nil && old.bundle.Equal(b) {
+			return old
+		}
+		return &entry{name: name, bundle: b}
+	}
+	p.problem(&Source{Name: name}, fmt.Sprintf("the kept version of '%s' cannot be used: %v", name, err), false)
+	return &entry{name: name}
+}
+
+// tidy finishes what a crash left, now that this process is the one that runs: redo records, and kept versions whose files have changed.
+func (s *Store) tidy(p *Plan) {
+	var obsolete []string
+	for _, it := range p.order {
+		if it.obsolete {
+			obsolete = append(obsolete, it.src.Name)
+		}
+	}
+	if len(p.loader.overlay) == 0 && len(obsolete) == 0 {
+		return
+	}
+	dir, err := s.stateDir()
+	if err != nil {
+		return // what is kept is read again next time
+	}
+	errs := []error{redoLog{s.o.Host, dir}.recover()}
+	for _, name := range obsolete {
+		errs = append(errs, s.o.Host.Remove(keptPath(dir, name)))
+	}
+	if err := errors.Join(errs...); err != nil {
+		s.redoLeft = true
+		s.emit(event.CertUnsaved, "warning", dir, fmt.Sprintf("finishing earlier changes of certificates: %v", err))
+	}
+}
+
+// diskSum folds what the files of a certificate held into one checksum.
+func diskSum(files []fileSum) string {
+	if len(files) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	for _, f := range files {
+		b.WriteString(f.sum + " " + f.path + "\n")
+	}
+	return sumOf([]byte(b.String()))
+}
