@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -175,15 +176,15 @@ func (l *Link) fillBuffer() error {
 	if err == nil && (flags&unix.MSG_CTRUNC != 0 || len(l.fds) > 4*maxFiles) {
 		err = errors.New("more descriptors than a message can have")
 	}
+	if errors.Is(err, io.EOF) || err == nil && n == 0 || errors.Is(err, unix.ECONNRESET) {
+		err = errPeerGone
+	}
 	if err != nil {
 		for _, fd := range l.fds {
 			unix.Close(fd)
 		}
 		l.fds = nil
 		return err
-	}
-	if n == 0 {
-		return errPeerGone
 	}
 	l.start, l.end = 0, n
 	return nil

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -185,6 +186,11 @@ func bindUnix(fd int, tmp string, spec ListenSpec) error {
 // abstractLen is the length of sun_path. An abns@ name of HAProxy is padded with zeros to all of it.
 const abstractLen = 108
 
+// AbstractName is what to give to Go's net package to reach the socket that HAProxy calls abns@NAME.
+func AbstractName(name string) string {
+	return "@" + name + strings.Repeat("\x00", max(0, abstractLen-1-len(name)))
+}
+
 func listenAbstract(spec ListenSpec) (*os.File, error) {
 	if len(spec.Path) >= abstractLen {
 		return nil, unix.ENAMETOOLONG
@@ -193,8 +199,7 @@ func listenAbstract(spec ListenSpec) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := "@" + spec.Path + strings.Repeat("\x00", abstractLen-1-len(spec.Path))
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: AbstractName(spec.Path)}); err != nil {
 		f.Close()
 		return nil, os.NewSyscallError("bind", err)
 	}
