@@ -74,7 +74,11 @@ func (p *ruleParser) take(n int, otherwise string) ([]string, error) {
 
 // HTTPRequest compiles http-request rules, and redirect lines among them, in their order. Errors go to Diags.
 func (c *Compiler) HTTPRequest(rules []config.Rule, acls *ACLs) *Set {
-	return c.set(rules, acls, inRequest, atRequest)
+	in := inRequest
+	if c.Kind == "frontend" {
+		in.knows &^= needBackend // none is chosen yet
+	}
+	return c.set(rules, acls, in, atRequest)
 }
 
 // HTTPResponse compiles http-response rules.
@@ -213,6 +217,11 @@ func (p *ruleParser) fields(s *stream.Stream) *[]stream.Field {
 // httpFormat compiles a format whose text goes into a message.
 func (p *ruleParser) httpFormat(text string) (*Format, error) {
 	return p.c.parseFormat(text, formatUse{options: options{http: true}, mode: true, in: p.in})
+}
+
+// bodyFormat compiles a format whose text goes into a body, as it is.
+func (p *ruleParser) bodyFormat(text string) (*Format, error) {
+	return p.c.parseFormat(text, formatUse{mode: true, in: p.in})
 }
 
 // What a request's rules may build in all, as the room of HAProxy's buffers bounds it.

@@ -184,7 +184,7 @@ func (r *replySpec) setBody(p *ruleParser, word, value string) error {
 	case "string", "file":
 		r.raw = data
 	case "lf-string", "lf-file":
-		r.body, err = p.httpFormat(string(data))
+		r.body, err = p.bodyFormat(string(data))
 	case "errorfile":
 		if r.file, err = ParseReply(data); err != nil {
 			err = fmt.Errorf("'%s': %w", value, err)

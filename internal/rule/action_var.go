@@ -89,7 +89,7 @@ func bindSetVarFmt(p *ruleParser) (actionFunc, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := p.c.parseFormat(w[0], formatUse{mode: true, in: p.in})
+	f, err := p.bodyFormat(w[0])
 	if err != nil {
 		return nil, err
 	}

@@ -395,7 +395,7 @@ func appendCaptureList(dst []byte, caps [][]byte, n int, o options) []byte {
 		}
 		switch {
 		case i < len(caps) && caps[i] != nil:
-			dst = appendQuoted(dst, caps[i], &encodeHeader, o)
+			dst = appendQuoted(dst, caps[i], '#', &encodeHeader, o)
 		case o.quote:
 			dst = append(dst, '"', '"')
 		default:
@@ -415,7 +415,7 @@ func lineAlias(part func(line []byte) []byte) func(*Compiler, options) appender 
 			if s.Log.RequestLine != nil {
 				b = part(s.Log.RequestLine)
 			}
-			return appendQuoted(dst, b, &encodeURL, o)
+			return appendQuoted(dst, b, '#', &encodeURL, o)
 		}
 	}
 }
@@ -431,7 +431,7 @@ func queryAlias(_ *Compiler, o options) appender {
 				}
 			}
 		}
-		return appendQuoted(dst, b, &encodeURL, o)
+		return appendQuoted(dst, b, '#', &encodeURL, o)
 	}
 }
 

@@ -141,14 +141,30 @@ func castAddr(v Value, kind stream.Kind) (Value, bool) {
 	}
 	switch {
 	case kind == stream.KindIPv4 && a.Is6():
-		if !a.Is4In6() {
+		var ok bool
+		if a, ok = toIPv4(a); !ok {
 			return Value{}, false
 		}
-		a = a.Unmap()
 	case kind == stream.KindIPv6 && a.Is4():
 		a = netip.AddrFrom16(a.As16())
 	}
 	return address(a), true
+}
+
+// toIPv4 returns the IPv4 address that an IPv6 address stands for: mapped or compatible (RFC 4291 section 2.5.5), or 6to4
+// (RFC 3056).
+func toIPv4(a netip.Addr) (netip.Addr, bool) {
+	if a.Is4() {
+		return a, true
+	}
+	b := a.As16()
+	switch {
+	case binary.BigEndian.Uint16(b[:]) == 0x2002:
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	case binary.BigEndian.Uint64(b[:]) == 0 && (binary.BigEndian.Uint32(b[8:]) == 0xffff || binary.BigEndian.Uint32(b[8:]) == 0):
+		return netip.AddrFrom4([4]byte(b[12:])), true
+	}
+	return netip.Addr{}, false
 }
 
 // parseAddr reads an address without a zone, without going through a string on the heap.
@@ -192,9 +208,7 @@ func appendAddr(dst []byte, a netip.Addr) []byte {
 
 func castBin(s *stream.Stream, v Value) (Value, bool) {
 	switch v.Kind {
-	case stream.KindBool:
-		return binval(s.Scratch([]byte{byte(v.Int)})), true
-	case stream.KindInt:
+	case stream.KindBool, stream.KindInt:
 		var room [8]byte
 		binary.BigEndian.PutUint64(room[:], uint64(v.Int))
 		return binval(s.Scratch(room[:])), true

@@ -102,14 +102,14 @@ func bindIPMask(a args) (convFunc, error) {
 		six = a.list[1].bits
 	}
 	return func(_ *stream.Stream, _ Env, v Value) (Value, bool) {
-		n := six
-		if v.Addr.Is4() {
-			n = four
+		a, n := v.Addr, six
+		if v4, ok := toIPv4(a); ok {
+			a, n = v4, four
 		}
 		if n < 0 { // no mask given for IPv6
 			return Value{}, false
 		}
-		p, err := v.Addr.Prefix(n)
+		p, err := a.Prefix(n)
 		return address(p.Addr()), err == nil
 	}, nil
 }

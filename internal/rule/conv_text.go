@@ -22,7 +22,7 @@ func textConverters() []converter {
 		{"ltrim", takes(1, argStr), str, str, false, "bytes of a set removed in front", bindTrim(bytes.TrimLeft)},
 		{"rtrim", takes(1, argStr), str, str, false, "bytes of a set removed at the end", bindTrim(bytes.TrimRight)},
 		{"cut_crlf", noArgs, str, str, false, "up to the first line break", pure(cutCRLF)},
-		{"strcmp", takes(1, argStr), str, num, false, "comparison with a variable: below, equal to or above 0", bindStrcmp},
+		{"strcmp", takes(1, argStr), str, num, false, "comparison with a variable: below 0, 0, or above", bindStrcmp},
 		{"host_only", noArgs, str, str, false, "host without port, in lower case", pure(hostOnly)},
 		{"port_only", noArgs, str, num, false, "port behind a host, 0 when there is none", pure(portOnly)},
 		{"iif", takes(2, argStr, argStr), stream.KindBool, str, false, "one text for true, another for false", bindIif},
@@ -56,6 +56,9 @@ func upperByte(b byte) byte {
 func bindCut(cut func(b []byte, n int64, delims string, count int64) ([]byte, bool)) func(args) (convFunc, error) {
 	return func(a args) (convFunc, error) {
 		n, delims, count := a.num(0, 0), a.str(1), a.num(2, 1)
+		if n == 0 {
+			return nil, fmt.Errorf("Unexpected value 0 for index")
+		}
 		if count < 0 {
 			return nil, fmt.Errorf("expects a non-negative number of fields")
 		}
@@ -218,8 +221,24 @@ func bindStrcmp(a args) (convFunc, error) {
 		if ok {
 			o, ok = cast(s, o, stream.KindStr)
 		}
-		return integer(int64(bytes.Compare(v.Bytes, o.Bytes))), ok
+		return integer(compareBytes(v.Bytes, o.Bytes)), ok
 	}, nil
+}
+
+// compareBytes returns the difference of the first bytes that differ, else -1, 0 or 1 by length.
+func compareBytes(a, b []byte) int64 {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return int64(a[i]) - int64(b[i])
+		}
+	}
+	switch {
+	case len(a) < len(b):
+		return -1
+	case len(a) > len(b):
+		return 1
+	}
+	return 0
 }
 
 // portAt returns the index of the ":" before a port, -1 when there is none.

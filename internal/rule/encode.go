@@ -21,10 +21,11 @@ func bytesOf(marks string, ranges ...[2]int) (set byteSet) {
 // where anything but control characters is let pass. encodeLog is ours: HAProxy copies control characters of an
 // expression into the log line, where a line break would forge a second line.
 var (
-	encodeHeader = bytesOf("\"#{|}", [2]int{0, 31}, [2]int{127, 255})
-	encodeURL    = bytesOf("\"#", [2]int{0, 31}, [2]int{127, 255})
-	encodeHTTP   = bytesOf("\x7f", [2]int{0, 8}, [2]int{10, 31})
-	encodeLog    = bytesOf("\x7f", [2]int{0, 8}, [2]int{10, 31})
+	encodeHeader  = bytesOf("\"#{|}", [2]int{0, 31}, [2]int{127, 255})
+	encodeURL     = bytesOf("\"#", [2]int{0, 31}, [2]int{127, 255})
+	encodeHTTP    = bytesOf("\x7f", [2]int{0, 8}, [2]int{10, 31})
+	encodeNothing byteSet
+	encodeLog     = bytesOf("\x7f", [2]int{0, 8}, [2]int{10, 31})
 )
 
 // escaped bytes get a backslash with +E (RFC 5424 section 6.3.3).
@@ -53,19 +54,23 @@ func appendText(dst, b []byte, o options) []byte {
 	if o.quote {
 		dst = append(dst, '"')
 	}
-	dst = appendEncoded(dst, b, '#', &encodeLog, o.escape)
+	set := &encodeNothing
+	if o.line {
+		set = &encodeLog
+	}
+	dst = appendEncoded(dst, b, '#', set, o.escape)
 	if o.quote {
 		dst = append(dst, '"')
 	}
 	return dst
 }
 
-// appendQuoted writes what came from the wire: b encoded by set, between quotes when asked for.
-func appendQuoted(dst, b []byte, set *byteSet, o options) []byte {
+// appendQuoted writes what came from the wire: b encoded by mark and set, between quotes when asked for.
+func appendQuoted(dst, b []byte, mark byte, set *byteSet, o options) []byte {
 	if o.quote {
 		dst = append(dst, '"')
 	}
-	dst = appendEncoded(dst, b, '#', set, o.escape)
+	dst = appendEncoded(dst, b, mark, set, o.escape)
 	if o.quote {
 		dst = append(dst, '"')
 	}

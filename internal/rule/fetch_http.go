@@ -177,6 +177,7 @@ func headerFetches() []fetch {
 			list = append(list,
 				fetch{m.prefix + "fhdr", takes(0, argStr, argInt), stream.KindStr, need, "whole line of a field", bindHeader(of, true, textValue)},
 				fetch{m.prefix + "fhdr_cnt", takes(0, argStr), stream.KindInt, need, "number of lines of a field", bindHeaderCount(of, true)},
+				fetch{m.prefix + "hdrs", noArgs, stream.KindBin, need, "all lines, each with its line break, and an empty one", bindHeaderLines(of)},
 				fetch{m.prefix + "hdr_names", takes(0, argStr), stream.KindStr, need, "names of all fields, separated", bindHeaderNames(of)})
 		}
 	}
@@ -251,22 +252,7 @@ func bindHeaderCount(of message, full bool) func(args) (source, error) {
 	return func(a args) (source, error) {
 		h := header{name: strings.ToLower(a.str(0)), of: of, full: full}
 		return source{one: func(s *stream.Stream, _ Env) (Value, bool) {
-			if h.name != "" {
-				return integer(int64(h.count(s))), s.HTTP
-			}
-			fields := s.Req.Fields
-			if h.response(s) {
-				fields = s.Res.Fields
-			}
-			n := 0
-			for i := range fields {
-				one := header{name: string(fields[i].Name), of: of, full: full}
-				_, next, _ := one.value(fields[i].Value, cursor{i, 0})
-				for n++; next.field == i; n++ {
-					_, next, _ = one.value(fields[i].Value, next)
-				}
-			}
-			return integer(int64(n)), s.HTTP
+			return integer(int64(h.count(s))), s.HTTP
 		}}, nil
 	}
 }
@@ -292,6 +278,21 @@ func bindHeaderNames(of message) func(args) (source, error) {
 			return text(s.Return(b)), s.HTTP
 		}}, nil
 	}
+}
+
+func bindHeaderLines(of message) func(args) (source, error) {
+	return plain(func(s *stream.Stream, _ Env) (Value, bool) {
+		fields := s.Req.Fields
+		if of == ofResponse {
+			fields = s.Res.Fields
+		}
+		b := s.Work()
+		for i := range fields {
+			b = append(append(append(b, fields[i].Name...), ": "...), fields[i].Value...)
+			b = append(b, "\r\n"...)
+		}
+		return binval(s.Return(append(b, "\r\n"...))), s.HTTP
+	})
 }
 
 func statusFetches() []fetch {

@@ -5,8 +5,7 @@ import (
 	"gatehouse/internal/stream"
 )
 
-// tlsFetches are the facts of the client's TLS session (manual 7.3.4). Without TLS most of them fail; those that ask
-// "is there" answer false.
+// tlsFetches are the facts of the client's TLS session (manual 7.3.4). Without TLS most of them fail.
 func tlsFetches() []fetch {
 	return []fetch{
 		{"ssl_fc", noArgs, stream.KindBool, needTLS, "the client uses TLS", plain(func(s *stream.Stream, _ Env) (Value, bool) {
@@ -25,11 +24,11 @@ func tlsFetches() []fetch {
 		})},
 		{"ssl_fc_crtname", noArgs, stream.KindStr, needTLS, "certificate that was served", tlsText(func(t *stream.TLS) string { return t.Crt })},
 		{"ssl_fc_is_resumed", noArgs, stream.KindBool, needTLS, "the session was resumed", tlsBool(func(t *stream.TLS) bool { return t.Resumed })},
-		{"ssl_fc_has_crt", noArgs, stream.KindBool, needTLS, "the client sent a certificate in this handshake", tlsBool(func(t *stream.TLS) bool {
+		{"ssl_fc_has_crt", noArgs, stream.KindBool, needTLS, "the client sent a certificate in this handshake", tlsFact(func(t *stream.TLS) bool {
 			return len(t.ClientCert) > 0 && !t.Resumed
 		})},
 		{"ssl_fc_err", noArgs, stream.KindInt, needTLS, "OpenSSL's code of the handshake's failure", tlsInt(func(t *stream.TLS) int { return t.Err })},
-		{"ssl_c_used", noArgs, stream.KindBool, needTLS, "the client has shown a certificate", tlsBool(func(t *stream.TLS) bool { return len(t.ClientCert) > 0 })},
+		{"ssl_c_used", noArgs, stream.KindBool, needTLS, "the client has shown a certificate", tlsFact(func(t *stream.TLS) bool { return len(t.ClientCert) > 0 })},
 		{"ssl_c_verify", noArgs, stream.KindInt, needTLS, "result of the client certificate's verification, 0 is good", tlsInt(func(t *stream.TLS) int { return t.VerifyErr })},
 		{"ssl_c_err", noArgs, stream.KindInt, needTLS, "error of the client certificate itself", tlsInt(func(t *stream.TLS) int { return t.LeafErr() })},
 		{"ssl_c_ca_err", noArgs, stream.KindInt, needTLS, "first error above the client certificate", tlsInt(func(t *stream.TLS) int { return t.CAErr })},
@@ -53,6 +52,14 @@ func tlsBool(of func(*stream.TLS) bool) func(args) (source, error) {
 	return plain(func(s *stream.Stream, _ Env) (Value, bool) {
 		t := s.Conn.TLS
 		return boolean(t != nil && of(t)), true
+	})
+}
+
+// tlsFact fails without TLS.
+func tlsFact(of func(*stream.TLS) bool) func(args) (source, error) {
+	return plain(func(s *stream.Stream, _ Env) (Value, bool) {
+		t := s.Conn.TLS
+		return boolean(t != nil && of(t)), t != nil
 	})
 }
 

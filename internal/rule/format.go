@@ -28,7 +28,8 @@ type options struct {
 	quote     bool // Q: between double quotes
 	hex       bool // X: numbers and addresses in hexadecimal
 	escape    bool // E: backslash before " \ ]
-	http      bool // values go into a message: control characters are percent-encoded
+	http      bool // values go into a message head: control characters are percent-encoded
+	line      bool // values go into a log line: control characters are written as #XX
 }
 
 // formatUse is where a format is written: what that place implies.
@@ -59,7 +60,7 @@ func (f *Format) String() string { return f.text }
 // Format compiles the format of a log line. http tells whether the proxy is in mode http. Errors are reported to Diags; the
 // Format is nil then.
 func (c *Compiler) Format(text string, pos config.Pos, http bool) *Format {
-	f, err := c.parseFormat(text, formatUse{options{mandatory: true}, true, http, inLog})
+	f, err := c.parseFormat(text, formatUse{options{mandatory: true, line: true}, true, http, inLog})
 	if err != nil {
 		*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelAlert, Pos: pos,
 			Text: fmt.Sprintf("Parsing [%s:%d]: failed to parse log-format : %s.", pos.File, pos.Line, err)})
@@ -296,7 +297,7 @@ func (p *formatParser) expr(rest string, opt options) (string, error) {
 
 func appendSample(dst []byte, s *stream.Stream, env Env, x *Expr, opt options) []byte {
 	b, _ := x.Text(s, env)
-	if opt.http {
+	if opt.http { // never quoted
 		return appendEncoded(dst, b, '%', &encodeHTTP, opt.escape)
 	}
 	return appendText(dst, b, opt)

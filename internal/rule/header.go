@@ -18,7 +18,7 @@ const (
 
 // header finds the values of one field name.
 type header struct {
-	name string // lower case
+	name string // lower case; "" is any
 	of   message
 	full bool // whole lines instead of comma-separated values
 }
@@ -34,11 +34,14 @@ func (h header) next(s *stream.Stream, at cursor) ([]byte, cursor, bool) {
 		fields = s.Res.Fields
 	}
 	for ; at.field < len(fields); at = (cursor{at.field + 1, 0}) {
-		if f := &fields[at.field]; string(f.Name) == h.name {
+		if f := &fields[at.field]; h.name == "" || string(f.Name) == h.name {
 			return h.value(f.Value, at)
 		}
 	}
 	if at.field > len(fields) || at.field == len(fields) && at.offset > 0 {
+		return nil, at, false
+	}
+	if h.name == "" {
 		return nil, at, false
 	}
 	v := h.framing(s)

@@ -189,10 +189,11 @@ func addNet(list []netsOfLength, p netip.Prefix) []netsOfLength {
 	return append(list, netsOfLength{p.Bits(), map[netip.Addr]struct{}{p.Addr(): {}}})
 }
 
-// match compares within the address's family; an IPv4 address also as mapped IPv6 and the other way round.
+// match compares within the address's family; an IPv4 address also as mapped IPv6, and IPv6 as the IPv4 it
+// stands for.
 func (m matchNets) match(v Value) bool {
 	a := v.Addr
-	if inNets(m.four, a.Unmap()) {
+	if v4, ok := toIPv4(a); ok && inNets(m.four, v4) {
 		return true
 	}
 	return inNets(m.six, netip.AddrFrom16(a.As16()))
