@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// AddrKind says where an address stands, which decides what it may look like (manual section 11).
+// AddrKind says where an address stands, which decides what it may look like (manual section 2.9).
 type AddrKind int
 
 const (
@@ -42,7 +42,7 @@ var addrForms = []struct {
 	{"fd@", "fd", 0, false}, {"sockpair@", "sockpair", 0, false}, {"rhttp@", "rhttp", 0, false}, {"rev@", "rhttp", 0, false},
 }
 
-// ParseAddr reads one address word (surface of manual section 11). AddrBind takes comma lists and port ranges and
+// ParseAddr reads one address word (manual section 2.9). AddrBind takes comma lists and port ranges and
 // returns one Addr per socket; the other kinds return one. Names are left in Host for the caller to resolve.
 func ParseAddr(text string, kind AddrKind) ([]Addr, error) {
 	if kind != AddrBind {

@@ -110,7 +110,11 @@ func (p *parser) bindKeywords(s *statement, b *Bind, i int) bool {
 		}
 		switch k.State {
 		case Refused:
-			p.bindAlert(s, "'%s' option is not supported", word)
+			if k.parse != nil {
+				k.parse(p, s)
+			} else {
+				p.bindAlert(s, "'%s' option is not supported", word)
+			}
 		case NoEffect:
 			if k.args > 0 && s.arg(s.at+1) == "" {
 				p.bindAlert(s, "'%s' : missing value", word)
@@ -209,11 +213,13 @@ func (p *parser) bindCrt(s *statement) {
 }
 
 func (p *parser) bindExpose(s *statement) {
-	if s.arg(s.at+1) != "listeners" {
-		p.bindAlert(s, "'%s' only supports 'listeners' option", s.arg(s.at))
-		return
+	switch v, ok := p.bindValue(s, "missing fd type"); {
+	case !ok:
+	case v != "listeners":
+		p.bindAlert(s, "'%s' only supports 'listeners' (got '%s')", s.arg(s.at), v)
+	default:
+		s.bind.ExposeFD = true
 	}
-	s.bind.ExposeFD = true
 }
 
 func (p *parser) bindOwner(s *statement) {
@@ -238,6 +244,11 @@ func (p *parser) bindOwner(s *statement) {
 	}
 }
 
+// bindProcess words the refusal of what HAProxy removed.
+func (p *parser) bindProcess(s *statement) {
+	p.bindAlert(s, "'process %s' on 'bind' lines is not supported anymore, please use 'thread' instead.", s.arg(s.at+1))
+}
+
 func (p *parser) bindID(s *statement) {
 	v := s.arg(s.at + 1)
 	if len(s.bind.Addrs) > 1 {
@@ -254,8 +265,21 @@ func (p *parser) bindID(s *statement) {
 	case n <= 0:
 		p.bindAlert(s, "'%s' : custom id has to be > 0", s.arg(s.at))
 	default:
-		s.bind.ID = n
+		p.newBindID(s, n)
 	}
+}
+
+// newBindID refuses an id that another bind line of the proxy has.
+func (p *parser) newBindID(s *statement, n int) {
+	if s.px != nil {
+		ids := p.state[s.px].bindIDs
+		if old := ids[n]; old != nil {
+			p.bindAlert(s, "'%s' : custom id %d already used at %s:%d ('bind %s')", s.arg(s.at), n, old.Pos.File, old.Pos.Line, old.Text)
+			return
+		}
+		ids[n] = s.bind
+	}
+	s.bind.ID = n
 }
 
 func (p *parser) bindInterface(s *statement) {
@@ -265,7 +289,10 @@ func (p *parser) bindInterface(s *statement) {
 }
 
 func (p *parser) bindLevel(s *statement) {
-	v := s.arg(s.at + 1)
+	v, ok := p.bindValue(s, "missing level")
+	if !ok {
+		return
+	}
 	if !slices.Contains([]string{"user", "operator", "admin"}, v) {
 		p.bindAlert(s, "'%s' only supports 'user', 'operator', and 'admin' (got '%s')", s.arg(s.at), v)
 		return
@@ -316,7 +343,10 @@ func (p *parser) bindProto(s *statement) {
 }
 
 func (p *parser) bindSeverity(s *statement) {
-	v := s.arg(s.at + 1)
+	v, ok := p.bindValue(s, "missing severity format")
+	if !ok {
+		return
+	}
 	if !slices.Contains([]string{"none", "number", "string"}, v) {
 		p.bindAlert(s, "'%s' only supports 'none', 'number', and 'string' (got '%s')", s.arg(s.at), v)
 		return
@@ -326,23 +356,24 @@ func (p *parser) bindSeverity(s *statement) {
 
 // missingTLS is what HAProxy says when the argument of a TLS keyword is absent.
 var missingTLS = map[string]string{
-	"alpn": "missing comma-delimited ALPN protocol suite", "ca-file": "missing CAfile path", "ca-verify-file": "missing CAfile path",
+	"alpn": "missing the comma-delimited ALPN protocol suite", "ca-file": "missing CAfile path", "ca-verify-file": "missing CAfile path",
 	"crl-file": "missing CRLfile path", "ciphers": "missing cipher suite", "ciphersuites": "missing cipher suite", "curves": "missing curve suite",
 	"ecdhe": "missing named curve", "sigalgs": "missing signature algorithm list", "client-sigalgs": "missing signature algorithm list",
 	"verify": "missing verify method", "ca-ignore-err": "missing error IDs list", "crt-ignore-err": "missing error IDs list",
-	"ssl-min-ver": "missing tls version", "ssl-max-ver": "missing tls version",
+	"ssl-min-ver": "missing the ssl/tls version", "ssl-max-ver": "missing the ssl/tls version",
 }
 
 func (p *parser) bindTLS(s *statement) {
 	set, problem := p.tlsSetting(s, p.t.bind)
 	if problem != "" {
-		p.bindAlert(s, "'%s' : %s", set.Name, problem)
+		p.bindAlert(s, "%s", problem)
 		return
 	}
 	s.bind.TLS = append(s.bind.TLS, set)
 }
 
-// tlsSetting reads the TLS keyword at s.at with its argument and checks what needs no TLS knowledge.
+// tlsSetting reads the TLS keyword at s.at with its argument and checks what needs no TLS knowledge. The text says what
+// is wrong.
 func (p *parser) tlsSetting(s *statement, t *table) (Setting, string) {
 	set := Setting{Name: s.arg(s.at), Pos: s.pos}
 	if t.by[set.Name].args == 0 {
@@ -351,11 +382,11 @@ func (p *parser) tlsSetting(s *statement, t *table) (Setting, string) {
 	v := s.arg(s.at + 1)
 	switch {
 	case v == "":
-		return set, missingTLS[set.Name]
-	case set.Name == "verify" && t == p.t.bind && !slices.Contains([]string{"none", "optional", "required"}, v):
-		return set, fmt.Sprintf("unknown verify method '%s', only 'none', 'optional', and 'required' are supported", v)
+		return set, fmt.Sprintf("'%s' : %s", set.Name, missingTLS[set.Name])
+	case set.Name == "verify" && !slices.Contains([]string{"none", "optional", "required"}, v):
+		return set, fmt.Sprintf("'%s' : unknown verify method '%s', only 'none', 'optional', and 'required' are supported", set.Name, v)
 	case strings.HasPrefix(set.Name, "ssl-m") && !slices.Contains(tlsVersions, v):
-		return set, fmt.Sprintf("unknown version '%s'", v)
+		return set, fmt.Sprintf("'%s' : unknown ssl/tls version", v)
 	}
 	set.Args = []string{v}
 	return set, ""

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -131,8 +132,7 @@ func (p *parser) proxyHTTPCheck(s *statement) {
 			p.alert("'%s %s' : several 'http-check send' lines are not supported.", s.arg(0), s.arg(1))
 			return
 		}
-		st.checkSend = true
-		p.httpCheckSend(s, c)
+		st.checkSend = p.httpCheckSend(s, c)
 	case "expect":
 		if s.arg(2) == "" {
 			p.alert("'%s %s' : expects at least a matching pattern as arguments.", s.arg(0), s.arg(1))
@@ -150,21 +150,23 @@ func (p *parser) proxyHTTPCheck(s *statement) {
 			p.alert("'%s %s' is not supported in '%s' section.", s.arg(0), s.arg(1), p.section.Name)
 			return
 		}
-		p.alert("'%s' only supports 'disable-on-404', 'send-state', 'comment', 'connect', 'send', 'expect', 'set-var' and 'unset-var'.", s.arg(0))
+		p.alert("'%s' only supports 'disable-on-404', 'send-state', 'comment', 'connect', 'send', 'expect', 'set-var-fmt(*)', "+
+			"'set-var(*)', 'unset-var(*)'. but got '%s'", s.arg(0), s.arg(1))
 	}
 }
 
-func (p *parser) httpCheckSend(s *statement, c *HTTPCheck) {
+// httpCheckSend reads what to send; false when a word was wrong.
+func (p *parser) httpCheckSend(s *statement, c *HTTPCheck) bool {
 	sent := p.state[s.px].checkSent
 	for i := 2; i < len(s.words); {
 		word, v := s.arg(i), s.arg(i+1)
 		if word == "hdr" && s.arg(i+2) == "" {
 			p.alert("'%s %s' : '%s' expects <name> and <value> as arguments.", s.arg(0), s.arg(1), word)
-			return
+			return false
 		}
 		if v == "" && slices.Contains([]string{"meth", "uri", "uri-lf", "ver", "body", "body-lf", "comment"}, word) {
 			p.alert("'%s %s' : '%s' expects a string as argument..", s.arg(0), s.arg(1), word)
-			return
+			return false
 		}
 		i += 2
 		switch word {
@@ -179,19 +181,20 @@ func (p *parser) httpCheckSend(s *statement, c *HTTPCheck) {
 		case "comment":
 		case "hdr":
 			if !p.httpCheckHeader(s, c, v, s.arg(i)) {
-				return
+				return false
 			}
 			i++
 		case "uri-lf", "body-lf":
 			p.alert("'%s %s' : '%s' is not supported.", s.arg(0), s.arg(1), word)
-			return
+			return false
 		default:
 			p.alert("'%s %s' : expects 'comment', 'meth', 'uri', 'uri-lf', 'ver', 'hdr', 'body' or 'body-lf' but got '%s' as argument..",
 				s.arg(0), s.arg(1), word)
-			return
+			return false
 		}
 		sent[word] = true
 	}
+	return true
 }
 
 // httpCheckHeader adds one header of http-check send; the first one drops those of option httpchk.
@@ -236,33 +239,38 @@ func (p *parser) httpCheckExpect(s *statement, c *HTTPCheck) {
 			p.alert("'%s %s' : only one pattern expected.", s.arg(0), s.arg(1))
 			return
 		}
-		if kind == "status" && !statusList(s.arg(3+i)) {
-			p.alert("'%s %s' : invalid range of status codes '%s'.", s.arg(0), s.arg(1), s.arg(3+i))
+		if problem := statusList(s.arg(3 + i)); kind == "status" && problem != "" {
+			p.alert("'%s %s' : %s.", s.arg(0), s.arg(1), problem)
 			return
 		}
 	case "min-recv", "comment", "ok-status", "error-status", "tout-status", "on-success", "on-error", "status-code", "hdr", "fhdr", "string-lf":
 		p.alert("'%s %s' : '%s' is not supported.", s.arg(0), s.arg(1), kind)
 		return
 	default:
-		p.alert("'%s %s' : 'only supports min-recv, [!]string', '[!]rstring', '[!]string-lf', '[!]status', '[!]rstatus', [!]hdr, [!]fhdr or comment (got '%s').",
+		p.alert("'%s %s' : 'only supports min-recv, [!]string', '[!]rstring', '[!]string-lf', '[!]status', '[!]rstatus', [!]hdr, [!]fhdr or comment but got '%s' as argument..",
 			s.arg(0), s.arg(1), kind)
 		return
 	}
 	c.Expect = words
 }
 
-// statusList accepts 200,204-206.
-func statusList(text string) bool {
+// statusList checks a list such as 200,204-206 and says what is wrong with it.
+func statusList(text string) string {
 	for part := range strings.SplitSeq(text, ",") {
 		low, high, ranged := strings.Cut(part, "-")
 		if !ranged {
 			high = low
 		}
-		a, n := strtol(low)
-		b, m := strtol(high)
-		if low == "" || high == "" || n != len(low) || m != len(high) || a > b || a < 0 {
-			return false
+		for _, n := range []string{low, high} {
+			for i := 0; i < len(n); i++ {
+				if !isDigit(n[i]) {
+					return fmt.Sprintf("invalid character '%c' in the list of status codes", n[i])
+				}
+			}
+		}
+		if low == "" || high == "" || atol(low) > atol(high) {
+			return fmt.Sprintf("invalid range of status codes '%s'", text)
 		}
 	}
-	return true
+	return ""
 }

@@ -61,6 +61,9 @@ func (c *condEnv) eval(text string) (bool, *condError) {
 	if err != nil {
 		return false, err
 	}
+	if e == nil {
+		return false, p.errorf(p.pos, "unparsable conditional expression '%s'", text)
+	}
 	p.blanks()
 	if p.pos < len(text) {
 		return false, &condError{fmt.Sprintf("unexpected character '%c' at the end of conditional expression '%s'", text[p.pos], text), p.pos}
@@ -101,9 +104,13 @@ func (p *condParser) and(depth int) (condition, *condError) {
 	return p.chain(depth, "&&", "unparsable conditional sub-expression '%s'", p.term, p.and, false)
 }
 
+// chain parses LEFT [ op RIGHT ]; the condition is nil when nothing is there to parse.
 func (p *condParser) chain(depth int, op, broken string, left, right func(int) (condition, *condError), stop bool) (condition, *condError) {
 	start := p.pos
-	if depth <= 0 || start >= len(p.text) {
+	if start >= len(p.text) {
+		return nil, nil
+	}
+	if depth <= 0 {
 		return nil, p.errorf(start, broken, p.text[start:])
 	}
 	a, err := left(depth - 1)
@@ -111,17 +118,22 @@ func (p *condParser) chain(depth int, op, broken string, left, right func(int) (
 		return nil, err
 	}
 	if a == nil {
-		return nil, p.errorf(start, broken, p.text[start:])
+		return nil, p.errorf(p.pos, broken, p.text[p.pos:])
 	}
 	p.blanks()
 	if !strings.HasPrefix(p.text[p.pos:], op) {
 		return a, nil
 	}
+	at := p.pos
 	p.pos += len(op)
 	p.blanks()
 	b, err := right(depth - 1)
 	if err != nil {
 		return nil, err
+	}
+	if b == nil {
+		p.pos = at // the operator is what cannot be understood
+		return nil, nil
 	}
 	return func() (bool, *condError) {
 		if ok, err := a(); err != nil || ok == stop {
@@ -166,13 +178,12 @@ func (p *condParser) atom(start, depth int) (condition, *condError) {
 	if p.pos < len(p.text) && p.text[p.pos] == '(' {
 		p.pos++
 		p.blanks()
-		inner := p.pos
-		if inner >= len(p.text) {
-			return nil, p.errorf(start, "unparsable conditional expression '%s'", p.text[start:])
-		}
 		e, err := p.or(depth - 1)
 		if err != nil {
 			return nil, err
+		}
+		if e == nil {
+			return nil, p.errorf(start, "unparsable conditional expression '%s'", p.text[start:])
 		}
 		p.blanks()
 		if p.pos >= len(p.text) || p.text[p.pos] != ')' {

@@ -29,11 +29,11 @@ func (p *parser) crtStoreBase(s *statement) {
 		return
 	}
 	if len(p.store.Loads) > 0 {
-		p.alert("'%s' can't be used after a load line, use it at the beginning of the section.", s.arg(0))
+		p.alert("parsing [%s:%d] : '%s' can't be used after a load line, use it at the beginning of the section.", p.name, p.line, s.arg(0))
 		return
 	}
 	if s.arg(1) == "" {
-		p.alert("'%s' requires a <path> argument.", s.arg(0))
+		p.alert("parsing [%s:%d] : '%s' requires a <path> argument.", p.name, p.line, s.arg(0))
 		return
 	}
 	if s.arg(0) == "crt-base" {
@@ -88,7 +88,7 @@ func (p *parser) loadValue(word, v string) bool {
 	switch word {
 	case "generate-dummy":
 		if v != "on" && v != "off" {
-			p.alert("'%s': 'on' or 'off' is expected.", word)
+			p.alert("parsing [%s:%d] : cannot parse '%s' value '%s', 'on' or 'off' is expected.", p.name, p.line, word, v)
 			return false
 		}
 	case "keytype":
@@ -98,7 +98,7 @@ func (p *parser) loadValue(word, v string) bool {
 		}
 	case "bits":
 		if n, used := strtol(v); used != len(v) || n <= 0 {
-			p.alert("cannot parse '%s' value '%s', an integer is expected.", word, v)
+			p.alert("parsing [%s:%d] : cannot parse '%s' value '%s', an integer is expected.", p.name, p.line, word, v)
 			return false
 		}
 	case "ips":

@@ -38,7 +38,8 @@ func (p *parser) conditional(words []string) bool {
 		return false
 	}
 	if arg != "" {
-		p.abort("Unexpected argument '%s' for '%s'.", arg, words[0])
+		p.alertTight("Unexpected argument '%s' for '%s'.", arg, words[0])
+		p.stopped = true
 		return true
 	}
 	if words[0] == ".endif" {
@@ -68,7 +69,8 @@ func (p *parser) abort(format string, args ...any) {
 // insideIf checks that a directive has its .if and does not follow an .else.
 func (p *parser) insideIf(name string) bool {
 	if len(p.conds) == 0 {
-		p.abort("lone '%s' with no matching '.if'.", name)
+		p.alertTight("lone '%s' with no matching '.if'.", name)
+		p.stopped, p.aborted = true, name != ".endif"
 		return false
 	}
 	if c := *p.cond(); name != ".endif" && (c == condElseTake || c == condElseDrop) {

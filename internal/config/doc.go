@@ -1,4 +1,4 @@
-// Package config reads HAProxy's configuration language into typed values (manual sections 2 to 5, 11 and 12, HAProxy 3.4).
+// Package config reads HAProxy's configuration language into typed values (HAProxy 3.4, manual sections 2 to 5 and 12).
 //
 // It knows words, not meanings: which keyword stands where, how many arguments it takes, what a time or an address
 // looks like. Conditions, sample expressions, log formats and TLS options stay text for the rooms that own them.

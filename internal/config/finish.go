@@ -6,7 +6,10 @@ import (
 )
 
 // finish makes the checks that need the whole configuration and fixes what could only be known at its end.
+//
+// After errors only missing targets are still reported: warnings would be about lines that were not understood.
 func (p *parser) finish() {
+	p.quiet = p.diags.HasErrors()
 	for _, px := range p.cfg.Proxies {
 		p.finishProxy(px)
 	}
@@ -15,8 +18,24 @@ func (p *parser) finish() {
 	}
 }
 
+// late adds a message of the checks after parsing, which HAProxy prints without "config : ".
+func (p *parser) late(level string, pos Pos, format string, args ...any) {
+	if p.quiet && level != LevelAlert {
+		return
+	}
+	p.diags = append(p.diags, Diag{Level: level, Text: fmt.Sprintf(format, args...), Pos: pos})
+}
+
+// typeName is what HAProxy calls a proxy in messages.
+func typeName(px *Proxy) string {
+	if px.Kind == "listen" {
+		return "proxy"
+	}
+	return px.Kind
+}
+
 func (p *parser) proxyAlert(px *Proxy, format string, args ...any) {
-	p.diags.at(LevelAlert, px.Pos, "%s", fmt.Sprintf(format, args...))
+	p.late(LevelAlert, px.Pos, format, args...)
 }
 
 func (p *parser) finishProxy(px *Proxy) {
@@ -36,11 +55,14 @@ func (p *parser) finishProxy(px *Proxy) {
 	if px.Disabled {
 		return // HAProxy checks nothing in a disabled proxy
 	}
+	if px.Kind == "frontend" && len(px.Binds) == 0 {
+		p.late(LevelWarning, px.Pos, "%s '%s' has no 'bind' directive. Please declare it as a backend if this was intended.", typeName(px), px.Name)
+	}
 	p.backendTargets(px, fe)
 	p.missingTimeouts(px, fe, be)
 	for _, d := range st.dupServers {
-		p.diags.Alert(d[0].Pos, "%s '%s', another server named '%s' was already defined at line %d, please use distinct names.",
-			px.Kind, px.Name, d[0].Name, d[1].Pos.Line)
+		p.late(LevelAlert, d[0].Pos, "parsing [%s:%d] : %s '%s', another server named '%s' was already defined at line %d, please use distinct names.",
+			d[0].Pos.File, d[0].Pos.Line, typeName(px), px.Name, d[0].Name, d[1].Pos.Line)
 	}
 }
 
@@ -50,7 +72,7 @@ func (p *parser) finishCheck(px *Proxy, st *proxyState) {
 		return
 	}
 	if st.ownCheck {
-		p.diags.at(LevelWarning, px.Pos, "%s '%s' uses http-check rules without 'option httpchk', so the rules are ignored.", px.Kind, px.Name)
+		p.late(LevelWarning, px.Pos, "%s '%s' uses http-check rules without 'option httpchk', so the rules are ignored.", typeName(px), px.Name)
 	}
 	px.HTTPCheck = nil
 }
@@ -58,9 +80,9 @@ func (p *parser) finishCheck(px *Proxy, st *proxyState) {
 // backendTargets checks default_backend and the use_backend lines whose name is not a format.
 func (p *parser) backendTargets(px *Proxy, fe bool) {
 	if fe && px.DefaultBackend != "" {
-		p.backendTarget(px, px.DefaultBackend, "default_backend", "as its default backend")
-		if len(px.Servers) > 0 {
-			p.diags.at(LevelWarning, px.Pos, "In proxy '%s', the 'default_backend' rule always has precedence over the servers, which will never be used.", px.Name)
+		found := p.backendTarget(px, px.DefaultBackend, "default_backend", "as its default backend")
+		if found && len(px.Servers) > 0 {
+			p.late(LevelWarning, px.Pos, "In proxy '%s', the 'default_backend' rule always has precedence over the servers, which will never be used.", px.Name)
 		}
 	}
 	for _, r := range px.UseBackend {
@@ -70,7 +92,7 @@ func (p *parser) backendTargets(px *Proxy, fe bool) {
 	}
 }
 
-func (p *parser) backendTarget(px *Proxy, name, keyword, how string) {
+func (p *parser) backendTarget(px *Proxy, name, keyword, how string) bool {
 	target := p.byName[name]
 	switch {
 	case target == nil || target.Kind == "frontend":
@@ -79,17 +101,20 @@ func (p *parser) backendTarget(px *Proxy, name, keyword, how string) {
 		p.proxyAlert(px, "Proxy '%s': loop detected for %s: '%s'.", px.Name, keyword, name)
 	case px.Mode != target.Mode && !(px.Mode == "tcp" && target.Mode == "http"):
 		p.proxyAlert(px, "%s %s '%s' (%s:%d) tries to use incompatible %s %s '%s' (%s:%d) %s (see 'mode').",
-			px.Mode, px.Kind, px.Name, px.Pos.File, px.Pos.Line, target.Mode, target.Kind, target.Name, target.Pos.File, target.Pos.Line, how)
+			px.Mode, typeName(px), px.Name, px.Pos.File, px.Pos.Line, target.Mode, typeName(target), target.Name, target.Pos.File, target.Pos.Line, how)
+	default:
+		return true
 	}
+	return false
 }
 
 func (p *parser) missingTimeouts(px *Proxy, fe, be bool) {
 	noServerTimeout := px.TimeoutServer == 0 && (px.Mode == "http" || px.TimeoutTunnel == 0)
 	if fe && px.TimeoutClient == 0 || be && len(px.Servers) > 0 && (px.TimeoutConnect == 0 || noServerTimeout) {
-		p.diags.at(LevelWarning, px.Pos, "missing timeouts for %s '%s'.\n"+
+		p.late(LevelWarning, px.Pos, "missing timeouts for %s '%s'.\n"+
 			"   | While not properly invalid, you will certainly encounter various problems\n"+
 			"   | with such a configuration. To fix this, please ensure that all following\n"+
-			"   | timeouts are set to a non-zero value: 'client', 'connect', 'server'.", px.Kind, px.Name)
+			"   | timeouts are set to a non-zero value: 'client', 'connect', 'server'.", typeName(px), px.Name)
 	}
 }
 

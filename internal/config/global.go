@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +22,11 @@ func (p *parser) globalScheduler(s *statement) {
 	case "off":
 		p.cfg.Global.ACMEScheduler = false
 	default:
-		p.alert("'%s' expects either 'auto' or 'off'", s.arg(0))
+		what := "either 'auto' or 'off' argument"
+		if s.arg(1) == "" {
+			what = "an argument"
+		}
+		p.alert("parsing [%s:%d]: keyword '%s' in 'global' section requires %s", p.name, p.line, s.arg(0), what)
 	}
 }
 
@@ -201,7 +206,7 @@ func (p *parser) globalClientVerify(s *statement) {
 	case "required":
 		p.cfg.Global.HTTPClientVerifyNone = false
 	default:
-		p.alert("'%s' expects 'required' or 'none'.", s.arg(0))
+		p.alert("'%s' expects 'none' or 'required' as argument.", s.arg(0))
 	}
 }
 
@@ -398,7 +403,11 @@ func (p *parser) globalTLSOptions(s *statement) {
 		if set.Name == "ssl-min-ver" || set.Name == "ssl-max-ver" {
 			i++
 			if !slices.Contains(tlsVersions, s.arg(i)) {
-				p.alert("'%s' : unknown version '%s'", set.Name, s.arg(i))
+				problem := fmt.Sprintf("'%s' : unknown ssl/tls version", s.arg(i))
+				if s.arg(i) == "" {
+					problem = fmt.Sprintf("'%s' : missing the ssl/tls version", set.Name)
+				}
+				p.alert("%s on global statement '%s'.", problem, s.arg(0))
 				return
 			}
 			set.Args = []string{s.arg(i)}
@@ -496,6 +505,9 @@ func (p *parser) globalStats(s *statement) {
 	}
 }
 
+// maxBufSize bounds tune.bufsize: every connection may hold two buffers.
+const maxBufSize = 16 << 20
+
 // globalNumber reads the buffer and header limits.
 func (p *parser) globalNumber(s *statement) {
 	g := &p.cfg.Global
@@ -503,34 +515,54 @@ func (p *parser) globalNumber(s *statement) {
 		return
 	}
 	if s.arg(1) == "" {
-		p.alert("'%s' expects an integer argument.", s.arg(0))
+		dot := "."
+		if s.arg(0) == "tune.bufsize" {
+			dot = ""
+		}
+		p.alert("'%s' expects an integer argument%s", s.arg(0), dot)
 		return
 	}
 	n := atol(s.arg(1))
-	size, sizeErr := ParseSize(s.arg(1))
 	switch s.arg(0) {
 	case "tune.bufsize":
-		if sizeErr != nil || size > 1<<24 {
-			p.alert("'%s' expects a size between 1 and 16777216, got '%s'", s.arg(0), s.arg(1))
-			return
-		}
-		// Like HAProxy: a multiple of two pointers, and at least one more than the reserve.
-		if g.BufSize = int(size+15) &^ 15; size <= 0 {
-			p.alert("'%s' expects a strictly positive integer argument.", s.arg(0))
+		size, ok := p.globalSize(s)
+		switch {
+		case !ok:
+		case size > maxBufSize:
+			p.alert("'%s' expects a size in bytes from 0 to %d.", s.arg(0), maxBufSize)
+		case size == 0:
+			p.alert("'%s' expects a positive integer argument.", s.arg(0))
+		default:
+			g.BufSize = int(size+15) &^ 15 // as HAProxy, a multiple of two pointers
 		}
 	case "tune.maxrewrite":
-		if g.MaxRewrite = n; n <= 0 {
-			p.alert("'%s' expects a strictly positive integer argument.", s.arg(0))
+		if n < 0 {
+			p.alert("'%s' expects a positive integer argument.", s.arg(0))
+			return
 		}
+		g.MaxRewrite = max(n, 1) // 0 would mean "not set"
 	case "tune.http.maxhdr":
 		if g.MaxHdr = n; n < 1 || n > 32767 {
 			p.alert("'%s' expects a numeric value between 1 and 32767", s.arg(0))
 		}
 	case "tune.http.logurilen":
-		if g.LogURILen = n; n < 0 {
+		if g.LogURILen = n; n < 0 || n > maxBufSize {
 			p.alert("'%s' expects a positive integer argument.", s.arg(0))
 		}
 	}
+}
+
+// globalSize reads the first argument as a size.
+func (p *parser) globalSize(s *statement) (int64, bool) {
+	n, err := ParseSize(s.arg(1))
+	if err != nil {
+		rest := ""
+		if e, ok := err.(*CharError); ok && e.At < len(e.Text) {
+			rest = e.Text[e.At:]
+		}
+		p.alert("unexpected '%s' after size passed to '%s'", rest, s.arg(0))
+	}
+	return n, err == nil
 }
 
 func (p *parser) globalPayload(s *statement) {
@@ -541,16 +573,9 @@ func (p *parser) globalPayload(s *statement) {
 		p.alert("'%s' expects a size argument.", s.arg(0))
 		return
 	}
-	n, err := ParseSize(s.arg(1))
-	if err != nil {
-		rest := ""
-		if e, ok := err.(*CharError); ok && e.At < len(e.Text) {
-			rest = e.Text[e.At:]
-		}
-		p.alert("unexpected '%s' after size passed to '%s'", rest, s.arg(0))
-		return
+	if n, ok := p.globalSize(s); ok {
+		p.cfg.Global.CLIMaxPayload = int(n)
 	}
-	p.cfg.Global.CLIMaxPayload = int(n)
 }
 
 func (p *parser) globalLifetime(s *statement) {

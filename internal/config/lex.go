@@ -287,34 +287,17 @@ func (x *lexer) fail(text string, at int) {
 	}
 }
 
-// pointer renders a line with a mark under offset at: both lines as HAProxy prints them below an error. Lines wider
-// than width are cut around the mark, and what cannot be printed becomes '?'.
+// pointer renders a line with a mark under offset at: both lines as HAProxy prints them below an error. A mark beyond
+// width moves the window so that it stands in the middle, and what cannot be printed becomes '?'.
 func pointer(prefix, line string, at, width int) string {
-	shift := 0
-	head := ""
+	head, tail, shift := "", "", 0
 	room := width
 	if at >= width {
+		head, tail, room = "...", "...", width-6
 		shift = at - width/2
-		head = "..."
-		room -= 3
-		shift += 3
 	}
-	tail := ""
-	rest := ""
-	if shift < len(line) {
-		rest = line[shift:]
-	}
-	if len(rest) > room {
-		rest = rest[:room]
-	}
-	if shift > 0 && len(rest) == room {
-		tail = "..."
-	}
-	mark := at
-	if shift > 0 {
-		mark = at - (shift - 3)
-	}
-	b := []byte(rest)
+	rest := line[min(shift+len(head), len(line)):]
+	b := []byte(rest[:min(room, len(rest))])
 	for i, c := range b {
 		if isSpace(c) {
 			b[i] = ' '
@@ -322,7 +305,7 @@ func pointer(prefix, line string, at, width int) string {
 			b[i] = '?'
 		}
 	}
-	return fmt.Sprintf("  %s%s%s%s\n  %*s", prefix, head, b, tail, mark+1+len(prefix), "^")
+	return fmt.Sprintf("  %s%s%s%s\n  %*s", prefix, head, b, tail, at-shift+1+len(prefix), "^")
 }
 
 func isSpace(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }

@@ -133,6 +133,7 @@ type Proxy struct {
 	HTTPKeepAlive   bool
 	HTTPBufferReq   bool
 	AbortOnClose    bool
+	NoAbortOnClose  bool // no option abortonclose: since 3.3 HAProxy aborts in mode http unless told not to
 	AllBackups      bool
 	SocketStats     bool
 	TCPKeepAlive    bool // option tcpka
@@ -166,7 +167,7 @@ type ACL struct {
 	Words []string
 }
 
-// Addr is one address a socket can be bound to or connected to (manual section 11, surface 4.4).
+// Addr is one address a socket can be bound to or connected to (manual section 2.9).
 type Addr struct {
 	Text       string     // as written, after expansion of lists and ranges
 	Network    string     // "tcp", "unix", "abns", "fd", "udp", "unixgram", "stdout", "stderr"
@@ -254,7 +255,7 @@ type Server struct {
 	SendProxy   int // 0, 1 or 2
 }
 
-// CrtStore is one crt-store section (surface 2.3).
+// CrtStore is one crt-store section (manual section 12.7).
 type CrtStore struct {
 	Pos              Pos
 	Name             string
@@ -270,7 +271,7 @@ type Load struct {
 	Settings []Setting // key, ocsp, issuer, sctl, acme, domains, ips, keytype, bits, curves, ...
 }
 
-// ACME is one acme section (surface 3.1).
+// ACME is one acme section (manual section 12.8).
 type ACME struct {
 	Pos        Pos
 	Name       string

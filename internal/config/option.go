@@ -57,7 +57,7 @@ func (p *parser) optionPlace(s *statement) bool {
 	if here == InFrontend {
 		missing = "no backend"
 	}
-	p.warning("'%s' ignored because %s '%s' has %s capability.", s.arg(1), p.px.Kind, p.px.Name, missing)
+	p.warning("'%s' ignored because %s '%s' has %s capability.", s.arg(1), typeName(p.px), p.px.Name, missing)
 	return false
 }
 
@@ -102,6 +102,9 @@ func (p *parser) optionFlag(s *statement) {
 		return
 	}
 	*flagField(s.px, s.arg(1)) = !s.no && !s.reset
+	if s.arg(1) == "abortonclose" {
+		s.px.NoAbortOnClose = s.no
+	}
 }
 
 // optionHTTPMode sets one of three modes; each replaces the others, and "no" cancels only itself.

@@ -84,6 +84,8 @@ type parser struct {
 	line     int
 	fatal    int  // errors of this file
 	aborted  bool // nothing after this can be understood
+	quiet    bool // no more warnings
+	stopped  bool // nothing after this line of the file is read
 	conds    []condState
 	envBytes int
 	warned   map[string]bool // messages that are said once
@@ -197,13 +199,13 @@ func (p *parser) tooMany(s *statement, n, idx int) bool {
 // file reads one source. Each starts outside any section.
 func (p *parser) file(src Source) {
 	p.name, p.line, p.fatal = src.Name, 0, 0
-	p.section, p.sectionName, p.conds = nil, "", nil
+	p.section, p.sectionName, p.conds, p.stopped = nil, "", nil, false
 	if len(src.Data) > maxFileBytes {
 		p.alert("file too large (%d bytes, max %d).", len(src.Data), maxFileBytes)
 		return
 	}
 	data := src.Data
-	for len(data) > 0 && !p.aborted {
+	for len(data) > 0 && !p.aborted && !p.stopped {
 		raw, rest, found := bytes.Cut(data, []byte{'\n'})
 		data = rest
 		p.line++
@@ -232,6 +234,7 @@ func (p *parser) file(src Source) {
 		p.alertTight("non-terminated '.if' block.")
 		p.aborted = true
 	}
+	p.aborted = p.aborted || p.stopped
 	p.section = nil
 }
 

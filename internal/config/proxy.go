@@ -22,7 +22,7 @@ func (p *parser) proxyACL(s *statement) {
 		return
 	}
 	if s.arg(2) == "" {
-		p.alert("error detected while parsing ACL '%s' : missing fetch method.", name)
+		p.alert("error detected while parsing ACL '%s' : missing fetch method in ACL expression ''.", name)
 		return
 	}
 	s.px.ACLs = append(s.px.ACLs, ACL{Pos: s.pos, Name: name, Words: s.words[2:]})
@@ -102,12 +102,15 @@ func (p *parser) setLogFormat(s *statement, name string) {
 
 func (p *parser) proxyLogFormat(s *statement) {
 	if s.arg(1) == "" {
-		p.alert("'%s' expects an argument.", s.arg(0))
+		p.alert("%s expects an argument.", s.arg(0))
 		return
 	}
 	if s.arg(2) != "" {
-		p.alert("'%s' expects only one argument, don't forget to escape spaces!", s.arg(0))
+		p.alert("%s expects only one argument, don't forget to escape spaces!", s.arg(0))
 		return
+	}
+	if p.px.Kind == "backend" {
+		p.notice("'%s' has no effect in a backend.", s.arg(0))
 	}
 	text := &Text{Pos: s.pos, Text: s.arg(1)}
 	switch s.arg(0) {
@@ -132,7 +135,7 @@ func (p *parser) proxyErrorFile(s *statement) {
 	case s.arg(3) != "":
 		p.alert("%s : expects exactly two arguments.", s.arg(0))
 	case !slices.Contains(errorCodes, code):
-		p.alert("%s : unable to report file '%s' for status code '%d', not supported.", s.arg(0), s.arg(2), code)
+		p.alert("%s : status code '%d' not handled.", s.arg(0), code)
 	default:
 		s.px.ErrorFiles = slices.DeleteFunc(s.px.ErrorFiles, func(e ErrorFile) bool { return e.Code == code })
 		s.px.ErrorFiles = append(s.px.ErrorFiles, ErrorFile{Pos: s.pos, Code: code, Path: s.arg(2)})
@@ -143,7 +146,7 @@ func (p *parser) proxyErrorFile(s *statement) {
 func (p *parser) proxyRule(s *statement) {
 	set := s.arg(0)
 	if s.arg(1) == "" {
-		p.alertTight("'%s' expects an action, but found only '%s %s' (args %s).", set, p.px.Kind, p.px.Name, "none")
+		p.alertTight("'%s' expects an action, but got '' (missing argument).", set)
 		return
 	}
 	rule := Rule{Pos: s.pos, Words: s.words[1:]}
@@ -172,7 +175,7 @@ func (p *parser) misplacedRule(s *statement, name string) {
 func (p *parser) proxyRedirect(s *statement) {
 	if s.arg(1) == "" {
 		p.alert("error detected in %s '%s' while parsing redirect rule : expects 'code', 'prefix', 'location', 'scheme', 'set-cookie', "+
-			"'clear-cookie', 'drop-query', 'ignore-empty' or 'append-slash' (was '%s').", p.px.Kind, p.px.Name, s.arg(1))
+			"'clear-cookie', 'drop-query', 'ignore-empty' or 'append-slash' (was '%s').", typeName(p.px), p.px.Name, s.arg(1))
 		return
 	}
 	p.misplacedRule(s, "redirect")
@@ -203,7 +206,7 @@ func (p *parser) proxyID(s *statement) {
 		return
 	}
 	if old := p.ids[n]; old != nil && old != s.px {
-		p.alertTight("%s %s reuses same custom id as %s %s (declared at %s:%d).", s.px.Kind, s.px.Name, old.Kind, old.Name, old.Pos.File, old.Pos.Line)
+		p.alertTight("%s %s reuses same custom id as %s %s (declared at %s:%d).", typeName(s.px), s.px.Name, typeName(old), old.Name, old.Pos.File, old.Pos.Line)
 		return
 	}
 	p.ids[n] = s.px
@@ -287,7 +290,7 @@ func (p *parser) proxyGone(s *statement) {
 	case "redispatch":
 		p.alert("keyword '%s' directive is not supported anymore since HAProxy 2.1. Use 'option redispatch'.", name)
 	case "block":
-		p.alertTight("The '%s' directive is not supported anymore since HAProxy 2.1. Use 'http-request deny' which uses the exact same syntax.", name)
+		p.alert("The '%s' directive is not supported anymore since HAProxy 2.1. Use 'http-request deny' which uses the exact same syntax.", name)
 	default:
 		p.alertTight("'%s' is not supported anymore.", name)
 	}
@@ -369,7 +372,7 @@ func (p *parser) timeoutWarning(s *statement, k *Keyword, v string, d time.Durat
 	text := ""
 	if bareSmall(v) {
 		text = fmt.Sprintf("'timeout %s %d' in %s '%s' is suspiciously small for a value in milliseconds. Please use an explicit unit ('%dms') "+
-			"if that was the intent.", k.Name, ms, p.px.Kind, p.px.Name, ms)
+			"if that was the intent.", k.Name, ms, typeName(p.px), p.px.Name, ms)
 	}
 	field := timeoutField(s.px, k.Name)
 	def := p.state[s.px].def
@@ -379,7 +382,7 @@ func (p *parser) timeoutWarning(s *statement, k *Keyword, v string, d time.Durat
 		if k.In&InFrontend != 0 {
 			side = "frontend"
 		}
-		text = fmt.Sprintf("'timeout %s' will be ignored because %s '%s' has no %s capability", k.Name, p.px.Kind, p.px.Name, side)
+		text = fmt.Sprintf("'timeout %s' will be ignored because %s '%s' has no %s capability", k.Name, typeName(p.px), p.px.Name, side)
 	case def != nil && *field != *timeoutField(def.px, k.Name), def == nil && *field != 0:
 		text = fmt.Sprintf("overwriting 'timeout %s' which was already specified", k.Name)
 	}

@@ -16,6 +16,7 @@ type proxyState struct {
 	server     *Server // default-server settings
 	servers    map[string]*Server
 	serverIDs  map[int]*Server
+	bindIDs    map[int]*Bind
 	dupServers [][2]*Server
 	redirects  []Rule
 	defRules   [3]int // rules inherited from the defaults, per set
@@ -54,7 +55,10 @@ func (p *parser) beginProxy(s *statement) {
 		} else {
 			p.alert("'%s' cannot handle unexpected argument '%s'.", kind, s.arg(2))
 		}
-		p.openProxy(kind, name, nil) // its lines would only add noise about a missing section
+		// The section is read nevertheless: its lines deserve their own errors, and other lines may name it.
+		if px := p.openProxy(kind, name, nil); p.byName[name] == nil {
+			p.byName[name] = px
+		}
 		return
 	}
 	if p.duplicateName(kind, name) {
@@ -89,9 +93,9 @@ func (p *parser) duplicateName(kind, name string) bool {
 	if fe && ofe || be && obe {
 		p.fatal++
 		p.at(LevelAlert, "Parsing [%s:%d]: %s '%s' has the same name as %s '%s' declared at %s:%d.",
-			[]any{kind, name, old.Kind, old.Name, old.Pos.File, old.Pos.Line})
+			[]any{kind, name, typeName(old), old.Name, old.Pos.File, old.Pos.Line})
 	}
-	p.sameName(kind, name, old.Kind, old.Pos)
+	p.sameName(kind, name, typeName(old), old.Pos)
 	return true
 }
 
@@ -163,7 +167,7 @@ func (p *parser) beginDefaults(s *statement) {
 		prev = &old.px.Pos
 	}
 	if old := p.byName[name]; name != "" && old != nil {
-		p.sameName("defaults", name, old.Kind, old.Pos)
+		p.sameName("defaults", name, typeName(old), old.Pos)
 		return
 	}
 	from, ok := p.defaultsOf(s, "defaults", name, i, nil)
@@ -181,7 +185,7 @@ func (p *parser) beginDefaults(s *statement) {
 // openProxy makes a proxy from its defaults, with HAProxy's initial values when there are none.
 func (p *parser) openProxy(kind, name string, def *defaults) *Proxy {
 	px := &Proxy{}
-	st := &proxyState{def: def, server: newServer(), servers: map[string]*Server{}, serverIDs: map[int]*Server{}}
+	st := &proxyState{def: def, server: newServer(), servers: map[string]*Server{}, serverIDs: map[int]*Server{}, bindIDs: map[int]*Bind{}}
 	if def != nil {
 		px = cloneProxy(def.px)
 		from := p.state[def.px]
@@ -291,13 +295,14 @@ func (p *parser) allowed(s *statement, k *Keyword) bool {
 		missing = "no backend"
 	}
 	if name == "server" || name == "default-server" {
-		p.alert("'%s' not allowed because %s '%s' has %s capability.", name, p.px.Kind, p.px.Name, missing)
+		p.serverAlert(&serverLine{}, "parsing [%s:%d] : '%s' not allowed because %s '%s' has %s capability.",
+			p.name, p.line, name, typeName(p.px), p.px.Name, missing)
 		return false
 	}
 	hint := ""
 	if name == "maxconn" {
 		hint = " Maybe you want 'fullconn' instead ?"
 	}
-	p.warning("'%s' ignored because %s '%s' has %s capability.%s", name, p.px.Kind, p.px.Name, missing, hint)
+	p.warning("'%s' ignored because %s '%s' has %s capability.%s", name, typeName(p.px), p.px.Name, missing, hint)
 	return false
 }

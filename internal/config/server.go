@@ -135,6 +135,11 @@ func (p *parser) serverKeywords(s *statement, l *serverLine, i int) bool {
 
 var notInDefaultServer = map[string]bool{"guid": true, "id": true, "no-sslv3": true, "no-tlsv10": true, "no-tlsv11": true, "no-tlsv12": true, "no-tlsv13": true}
 
+// serverBad is serverAlert for what is wrong with a keyword's value; HAProxy ends these with a full stop of its own.
+func (p *parser) serverBad(l *serverLine, format string, args ...any) {
+	p.serverAlert(l, "%s.", fmt.Sprintf(format, args...))
+}
+
 func (p *parser) serverFlag(s *statement) {
 	l := s.srv
 	yes, no := true, false
@@ -187,7 +192,7 @@ func (p *parser) serverText(s *statement) {
 	switch word {
 	case "addr":
 		if _, err := ParseAddr(v, AddrHost); err != nil {
-			p.serverAlert(l, "'%s' : %s", word, err)
+			p.serverBad(l, "'%s' : %s", word, err)
 			return
 		}
 		l.CheckAddr = v
@@ -205,7 +210,7 @@ func (p *parser) serverText(s *statement) {
 		p.serverInitAddr(l, v)
 	case "on-marked-down":
 		if v != "shutdown-sessions" {
-			p.serverAlert(l, "'%s' expects 'shutdown-sessions' but got '%s'", word, v)
+			p.serverBad(l, "'%s' expects 'shutdown-sessions' but got '%s'", word, v)
 			return
 		}
 		l.OnMarkedDown = v
@@ -213,7 +218,7 @@ func (p *parser) serverText(s *statement) {
 		l.SNI = v
 	case "verify":
 		if v != "none" && v != "required" {
-			p.serverAlert(l, "'%s' : unknown verify method '%s', only 'none' and 'required' are supported", word, v)
+			p.serverBad(l, "'%s' : unknown verify method '%s', only 'none' and 'required' are supported", word, v)
 			return
 		}
 		l.Verify = v
@@ -225,13 +230,13 @@ func (p *parser) serverText(s *statement) {
 func (p *parser) missingServerValue(l *serverLine, word string) {
 	switch text, ok := missingServerText[word]; {
 	case ok:
-		p.serverAlert(l, "'%s' : %s", word, text)
+		p.serverBad(l, "'%s' : %s", word, text)
 	case word == "addr":
-		p.serverAlert(l, "'%s' expects <ipv4|ipv6> as argument.", word)
+		p.serverBad(l, "'%s' expects <ipv4|ipv6> as argument.", word)
 	case word == "on-marked-down":
-		p.serverAlert(l, "'%s' expects 'shutdown-sessions' but got ''", word)
+		p.serverBad(l, "'%s' expects 'shutdown-sessions' but got ''", word)
 	default:
-		p.serverAlert(l, "'%s' expects <value> as argument.", word)
+		p.serverBad(l, "'%s' expects <value> as argument.", word)
 	}
 }
 
@@ -241,7 +246,7 @@ func (p *parser) serverInitAddr(l *serverLine, v string) {
 			continue
 		}
 		if _, err := netip.ParseAddr(m); err != nil {
-			p.serverAlert(l, "'init-addr' : unknown init-addr method '%s', supported methods are 'libc', 'last', 'none'.", m)
+			p.serverBad(l, "'init-addr' : unknown init-addr method '%s', supported methods are 'libc', 'last', 'none'.", m)
 			return
 		}
 	}
@@ -252,9 +257,9 @@ func (p *parser) serverTime(s *statement) {
 	l, word, v := s.srv, s.arg(s.at), s.arg(s.at+1)
 	if v == "" {
 		if word == "pool-purge-delay" {
-			p.serverAlert(l, "'%s' expects <value> as argument.", word)
+			p.serverBad(l, "'%s' expects <value> as argument.", word)
 		} else {
-			p.serverAlert(l, "'%s' expects a delay as argument.", word)
+			p.serverBad(l, "'%s' expects a delay as argument.", word)
 		}
 		return
 	}
@@ -265,12 +270,12 @@ func (p *parser) serverTime(s *statement) {
 		return
 	}
 	if d == 0 && strings.HasSuffix(word, "inter") {
-		p.serverAlert(l, "invalid value 0 for argument '%s' of server %s.", word, l.Name)
+		p.serverBad(l, "invalid value 0 for argument '%s' of server %s.", word, l.Name)
 		return
 	}
 	if strings.HasSuffix(word, "inter") && bareSmall(v) {
 		p.diags.at(LevelWarning, p.pos(), "[%s:%d] : %s'%s %d' in server '%s' is suspiciously small for a value in milliseconds. "+
-			"Please use an explicit unit ('%dms') if that was the intent", p.name, p.line, l.desc, word, d/unit, l.Name, d/unit)
+			"Please use an explicit unit ('%dms') if that was the intent.", p.name, p.line, l.desc, word, d/unit, l.Name, d/unit)
 	}
 	*map[string]*time.Duration{"inter": &l.Inter, "fastinter": &l.FastInter, "downinter": &l.DownInter,
 		"pool-purge-delay": &l.PoolPurge, "slowstart": &l.SlowStart}[word] = d
@@ -279,17 +284,20 @@ func (p *parser) serverTime(s *statement) {
 func (p *parser) serverTimeError(l *serverLine, word, v string, err error) {
 	switch {
 	case err == ErrTimeOver && word == "pool-purge-delay":
-		p.serverAlert(l, "timer overflow in argument '%s' to '%s' (maximum value is 2147483647 ms or ~24.8 days)", v, word)
+		p.serverBad(l, "timer overflow in argument '%s' to '%s' (maximum value is 2147483647 ms or ~24.8 days)", v, word)
 	case err == ErrTimeOver:
-		p.serverAlert(l, "timer overflow in argument <%s> to <%s> of server %s, maximum value is 2147483647 ms (~24.8 days).", v, word, l.Name)
+		p.serverBad(l, "timer overflow in argument <%s> to <%s> of server %s, maximum value is 2147483647 ms (~24.8 days).", v, word, l.Name)
 	case err == ErrTimeUnder && word == "pool-purge-delay":
-		p.serverAlert(l, "timer underflow in argument '%s' to '%s' (minimum non-null value is 1 ms)", v, word)
+		p.serverBad(l, "timer underflow in argument '%s' to '%s' (minimum non-null value is 1 ms)", v, word)
 	case err == ErrTimeUnder:
-		p.serverAlert(l, "timer underflow in argument <%s> to <%s> of server %s, minimum non-null value is 1 ms.", v, word, l.Name)
+		p.serverBad(l, "timer underflow in argument <%s> to <%s> of server %s, minimum non-null value is 1 ms.", v, word, l.Name)
 	case word == "pool-purge-delay":
-		p.serverAlert(l, "unexpected character '%c' in argument to <%s>.", badChar(err), word)
+		p.serverBad(l, "unexpected character '%c' in argument to <%s>.", badChar(err), word)
+	case word == "slowstart":
+		p.serverBad(l, "unexpected character '%c' in '%s' argument of server %s.", badChar(err), word, l.Name)
 	default:
-		p.serverAlert(l, "unexpected character '%c' in '%s' argument of server %s.", badChar(err), word, l.Name)
+		// HAProxy names agent-inter for all of them.
+		p.serverBad(l, "unexpected character '%c' in 'agent-inter' argument of server %s.", badChar(err), l.Name)
 	}
 }
 
@@ -309,24 +317,24 @@ func (p *parser) serverNumber(s *statement) {
 	if v == "" {
 		switch word {
 		case "id":
-			p.serverAlert(l, "'%s' : expects an integer argument", word)
+			p.serverBad(l, "'%s' : expects an integer argument", word)
 		case "port":
-			p.serverAlert(l, "'%s' expects a port number as argument.", word)
+			p.serverBad(l, "'%s' expects a port number as argument.", word)
 		case "pool-max-conn", "max-reuse":
-			p.serverAlert(l, "'%s' expects <value> as argument.", word)
+			p.serverBad(l, "'%s' expects <value> as argument.", word)
 		default:
-			p.serverAlert(l, "'%s' expects an integer argument.", word)
+			p.serverBad(l, "'%s' expects an integer argument.", word)
 		}
 		return
 	}
 	n, used := strtol(v)
 	if used != len(v) {
 		// HAProxy reads the digits and drops the rest; a value that means something else than it says helps nobody.
-		p.serverAlert(l, "'%s' expects an integer argument, found '%s'.", word, v)
+		p.serverBad(l, "'%s' expects an integer argument, found '%s'.", word, v)
 		return
 	}
 	if text := serverRange(l, word, n); text != "" {
-		p.serverAlert(l, "%s", text)
+		p.serverBad(l, "%s", text)
 		return
 	}
 	switch word {
@@ -355,7 +363,7 @@ func serverRange(l *serverLine, word string, n int) string {
 		return fmt.Sprintf("'%s' has to be > 0.", word)
 	case word == "port" && (n < 0 || n > 65535):
 		return fmt.Sprintf("invalid port '%d'.", n)
-	case (word == "pool-max-conn" || word == "max-reuse") && n < -1:
+	case word == "pool-max-conn" && n < -1:
 		return fmt.Sprintf("'%s' must be >= -1", word)
 	case (word == "maxconn" || word == "minconn" || word == "maxqueue") && n < 0:
 		return fmt.Sprintf("'%s' expects a positive integer argument.", word)
@@ -366,7 +374,7 @@ func serverRange(l *serverLine, word string, n int) string {
 func (p *parser) serverTLS(s *statement) {
 	set, problem := p.tlsSetting(s, p.t.server)
 	if problem != "" {
-		p.serverAlert(s.srv, "'%s' : %s", set.Name, problem)
+		p.serverBad(s.srv, "%s", problem)
 		return
 	}
 	s.srv.TLS = append(s.srv.TLS, set)

@@ -53,10 +53,12 @@ func bindKeywords() []Keyword {
 		{Name: "domains", Args: "<name>[,<name>]*", args: 1, In: InBind, own: true, parse: (*parser).bindDomains,
 			Note: "the names of the certificate that acme issues for this line"},
 	}
+	list = append(list, Keyword{Name: "process", Args: "<set>", args: 1, In: InBind, State: Refused, Manual: "5.1", parse: (*parser).bindProcess,
+		Note: "removed from HAProxy in 2.7"})
 	// Scheduling belongs to the Go runtime.
 	list = append(list, noEffect(InBind, "5.1", "guid-prefix <text>", "label <text>", "nice <number>", "shards <number>", "thread <set>")...)
 	list = append(list, refused(InBind, "5.1", "accept-netscaler-cip <magic>", "accept-proxy", "allow-0rtt", "ca-sign-file <file>", "ca-sign-pass <text>", "cc <algo>",
-		"generate-certificates", "idle-ping <time>", "ktls on|off", "namespace <name>", "nbconn <number>", "npn <protocols>", "process <set>",
+		"generate-certificates", "idle-ping <time>", "ktls on|off", "namespace <name>", "nbconn <number>", "npn <protocols>",
 		"tcp-md5sig <key>", "tcp-ss <number>", "tcp-ut <time>", "tls-ticket-keys <file>", "transparent")...)
 	slices.SortStableFunc(list, byName)
 	return list

@@ -22,8 +22,8 @@ func globalKeywords() []Keyword {
 		g("gid", "<number>", "3.1", (*parser).globalID),
 		g("group", "<name>", "3.1", (*parser).globalUser),
 		g("hard-stop-after", "<time>", "3.1", (*parser).globalHardStop),
-		g("httpclient.ssl.ca-file", "<file>", "3.1", (*parser).globalClientCA),
-		g("httpclient.ssl.verify", "none|required", "3.1", (*parser).globalClientVerify),
+		g("httpclient.ssl.ca-file", "<file>", "3.4", (*parser).globalClientCA),
+		g("httpclient.ssl.verify", "none|required", "3.4", (*parser).globalClientVerify),
 		g("issuers-chain-path", "<dir>", "3.1", (*parser).globalIssuers),
 		g("key-base", "<dir>", "3.1", (*parser).globalBase),
 		g("log", "<target> [len <n>] [format <f>] <facility> [<level> [<minlevel>]]", "3.1", (*parser).globalLog),
@@ -58,21 +58,21 @@ func globalKeywords() []Keyword {
 		g("uid", "<number>", "3.1", (*parser).globalID),
 		g("unsetenv", "<name> ...", "3.1", (*parser).globalEnv),
 		g("user", "<name>", "3.1", (*parser).globalUser),
-		g("zero-warning", "", "3.1", (*parser).globalZeroWarning),
+		g("zero-warning", "", "3.3", (*parser).globalZeroWarning),
 
 		none(g("nbproc", "1", "3.1", (*parser).globalNbproc), "only 1, as in HAProxy since 2.5"),
 		none(g("tune.ssl.default-dh-param", "<bits>", "3.2", (*parser).globalDHParam), "crypto/tls has no finite-field DH"),
 	}
 	list = append(list, noEffect(InGlobal, "3.1",
 		"close-spread-time <time>", "cpu-affinity", "cpu-map", "cpu-policy", "cpu-set", "dns-accept-family", "expose-deprecated-directives",
-		"fd-hard-limit <n>", "force-cfg-parser-pause <time>", "grace <time>", "harden.reject-privileged-ports.quic", "harden.reject-privileged-ports.tcp",
+		"fd-hard-limit <n>", "grace <time>", "harden.reject-privileged-ports.quic", "harden.reject-privileged-ports.tcp",
 		"insecure-fork-wanted", "insecure-setuid-wanted", "limited-quic", "localpeer <name>", "max-threads-per-group <n>", "mworker-max-reloads <n>", "nbthread <n>",
 		"numa-cpu-mapping", "pp2-never-send-local", "prealloc-fd", "set-dumpable", "shm-stats-file <file>", "shm-stats-file-max-objects <n>",
-		"ssl-dh-param-file <file>", "ssl-mode-async", "ssl-security-level <n>", "ssl-skip-self-issued-ca", "stress-level <n>", "strict-limits",
-		"thread-group", "thread-groups <n>", "thread-hard-limit <n>", "ulimit-n <n>", "warn-blocked-traffic-after <time>", "anonkey <n>")...)
+		"ssl-dh-param-file <file>", "ssl-security-level <n>", "ssl-skip-self-issued-ca", "stress-level <n>", "strict-limits",
+		"thread-group", "thread-groups <n>", "thread-hard-limit <n>", "ulimit-n <n>")...)
 	list = append(list, noEffect(InGlobal, "3.2",
-		"busy-polling", "max-spread-checks <time>", "maxpipes <n>", "no-memory-trimming", "noepoll", "noevports", "nogetaddrinfo", "nokqueue", "noktls",
-		"nopoll", "noreuseport", "nosplice", "profiling.tasks", "quick-exit",
+		"busy-polling", "ssl-mode-async", "max-spread-checks <time>", "maxpipes <n>", "no-memory-trimming", "noepoll", "noevports", "nogetaddrinfo", "nokqueue", "noktls",
+		"nopoll", "noreuseport", "nosplice", "profiling.tasks",
 		"tune.applet.zero-copy-forwarding", "tune.buffers.limit", "tune.buffers.reserve", "tune.bufsize.large", "tune.bufsize.small", "tune.chksize",
 		"tune.comp.maxlevel", "tune.defaults.purge", "tune.disable-fast-forward", "tune.disable-zero-copy-forwarding", "tune.epoll.mask-events",
 		"tune.events.max-events-at-once", "tune.fail-alloc", "tune.fd.edge-triggered", "tune.glitches.kill.cpu-usage",
@@ -91,18 +91,19 @@ func globalKeywords() []Keyword {
 		"tune.ssl.hard-maxrecord", "tune.ssl.maxrecord", "tune.ssl.ssl-ctx-cache-size", "tune.stick-counters", "tune.streams-elasticity",
 		"tune.takeover-other-tg-connections", "tune.vars.check-max-size", "tune.vars.global-max-size", "tune.vars.proc-max-size",
 		"tune.vars.reqres-max-size", "tune.vars.sess-max-size", "tune.vars.txn-max-size", "tune.zlib.memlevel", "tune.zlib.windowsize")...)
-	list = append(list, noEffect(InGlobal, "3.3", "quiet")...)
+	list = append(list, noEffect(InGlobal, "3.3", "anonkey <n>", "force-cfg-parser-pause <time>", "quick-exit", "quiet", "warn-blocked-traffic-after <time>")...)
 	list = append(list, refused(InGlobal, "3.1",
 		"cluster-secret <text>", "default-path", "external-check", "h1-accept-payload-with-any-method", "h1-case-adjust <from> <to>", "h1-case-adjust-file <file>",
 		"h1-do-not-close-on-insecure-transfer-encoding", "h2-workaround-bogus-websocket-clients", "http-err-codes", "http-fail-codes",
-		"httpclient.resolvers.disabled", "httpclient.resolvers.id", "httpclient.resolvers.prefer", "httpclient.retries", "httpclient.timeout.connect",
 		"jwt.decrypt_alg_list", "jwt.decrypt_enc_list", "lua-load", "lua-load-per-thread", "lua-prepend-path", "ocsp-update.disable", "ocsp-update.httpproxy",
-		"ocsp-update.maxdelay", "ocsp-update.mindelay", "ocsp-update.mode", "server-state-base <dir>", "server-state-file <file>", "set-var <name> <expr>",
+		"ocsp-update.maxdelay", "ocsp-update.mindelay", "ocsp-update.mode", "tune.ssl.ocsp-update.maxdelay", "tune.ssl.ocsp-update.mindelay", "server-state-base <dir>", "server-state-file <file>", "set-var <name> <expr>",
 		"set-var-fmt <name> <fmt>", "setcap", "ssl-default-bind-client-sigalgs <list>", "ssl-default-bind-sigalgs <list>", "ssl-default-server-client-sigalgs <list>",
-		"ssl-default-server-sigalgs <list>", "ssl-engine", "ssl-passphrase-cmd", "ssl-propquery", "ssl-provider", "ssl-provider-path", "stats-file <file>", "unix-bind")...)
+		"ssl-default-server-sigalgs <list>", "ssl-passphrase-cmd", "ssl-propquery", "ssl-provider", "ssl-provider-path", "stats-file <file>", "unix-bind")...)
+	list = append(list, refused(InGlobal, "3.4",
+		"httpclient.resolvers.disabled", "httpclient.resolvers.id", "httpclient.resolvers.prefer", "httpclient.retries", "httpclient.timeout.connect")...)
 	list = append(list, refused(InGlobal, "3.2",
-		"maxcompcpuusage <n>", "maxcomprate <n>", "maxconnrate <n>", "maxsessrate <n>", "maxsslconn <n>", "maxsslrate <n>", "maxzlibmem <n>",
-		"tune.ssl.certificate-compression", "tune.ssl.keylog", "tune.ssl.ocsp-update.maxdelay", "tune.ssl.ocsp-update.mindelay",
+		"ssl-engine", "maxcompcpuusage <n>", "maxcomprate <n>", "maxconnrate <n>", "maxsessrate <n>", "maxsslconn <n>", "maxsslrate <n>", "maxzlibmem <n>",
+		"tune.ssl.certificate-compression", "tune.ssl.keylog",
 		"tune.lua.bool-sample-conversion", "tune.lua.forced-yield", "tune.lua.maxmem", "tune.lua.session-timeout", "tune.lua.task-timeout", "tune.lua.service-timeout")...)
 	slices.SortStableFunc(list, byName)
 	return list

@@ -17,8 +17,11 @@ func sectionKeywords() []Keyword {
 		sec("global", "", "3", (*parser).beginGlobal),
 		sec("listen", "<name> [from <defaults>]", "4", (*parser).beginProxy),
 	}
-	list = append(list, refused(InFile, "12", "cache <name>", "fcgi-app <name>", "haterm", "healthcheck <name>", "http-errors <name>", "log-forward <name>",
-		"log-profile <name>", "mailers <name>", "namespace_list", "peers <name>", "program <name>", "resolvers <name>", "ring <name>", "traces", "userlist <name>")...)
+	for _, k := range [][2]string{{"cache <name>", "6.2.1"}, {"fcgi-app <name>", "10.1.1"}, {"healthcheck <name>", "12.9"}, {"http-errors <name>", "12.4"},
+		{"log-forward <name>", "12.6"}, {"log-profile <name>", "8.3.5"}, {"mailers <name>", "12.3"}, {"namespace_list", ""}, {"peers <name>", "11.2"},
+		{"program <name>", ""}, {"resolvers <name>", "5.3.2"}, {"ring <name>", "12.5"}, {"traces", "12.1"}, {"userlist <name>", "12.2"}} {
+		list = append(list, refused(InFile, k[1], k[0])...)
+	}
 	slices.SortStableFunc(list, byName)
 	return list
 }
@@ -38,7 +41,7 @@ func proxyKeywords() []Keyword {
 		k("description", "<text>", inPx, (*parser).proxyDescription),
 		k("disabled", "", inAll, (*parser).proxyDisabled),
 		k("enabled", "", inAll, (*parser).proxyDisabled),
-		k("error-log-format", "<format>", inDFE, (*parser).proxyLogFormat),
+		k("error-log-format", "<format>", inAll, (*parser).proxyLogFormat),
 		k("errorfile", "<code> <file>", inAll, (*parser).proxyErrorFile),
 		k("http-after-response", "<action> ... [if|unless <condition>]", inRul, (*parser).proxyRule),
 		k("http-check", "send ... | expect ... | disable-on-404", inDBE, (*parser).proxyHTTPCheck),
@@ -47,8 +50,8 @@ func proxyKeywords() []Keyword {
 		k("http-reuse", "never|safe|aggressive|always", inDBE, (*parser).proxyHTTPReuse),
 		k("id", "<number>", inPx, (*parser).proxyID),
 		k("log", "global | <target> [len <n>] [format <f>] <facility> [<level> [<minlevel>]]", inAll, (*parser).proxyLog),
-		k("log-format", "<format>", inDFE, (*parser).proxyLogFormat),
-		k("log-format-sd", "<format>", inDFE, (*parser).proxyLogFormat),
+		k("log-format", "<format>", inAll, (*parser).proxyLogFormat),
+		k("log-format-sd", "<format>", inAll, (*parser).proxyLogFormat),
 		k("log-tag", "<text>", inAll, (*parser).proxyLogTag),
 		k("maxconn", "<number>", inDFE, (*parser).proxyNumber),
 		k("mode", "tcp|http", inAll, (*parser).proxyMode),
@@ -85,7 +88,7 @@ func proxyKeywords() []Keyword {
 	return list
 }
 
-// optionKeywords is the table of `option` (manual section 4.2, surface of options).
+// optionKeywords is the table of `option` (manual section 4.2).
 func optionKeywords() []Keyword {
 	o := func(name, args string, in Place, parse func(p *parser, s *statement)) Keyword {
 		return Keyword{Name: name, Args: args, In: in | InOption, Manual: "4.2", parse: parse}
@@ -123,7 +126,7 @@ func optionKeywords() []Keyword {
 	return list
 }
 
-// timeoutKeywords is the table of `timeout` (manual section 4.2, surface of timeouts).
+// timeoutKeywords is the table of `timeout` (manual section 4.2).
 func timeoutKeywords() []Keyword {
 	t := func(name string, in Place) Keyword {
 		return Keyword{Name: name, Args: "<time>", In: in | InTimeout, Manual: "4.2"}

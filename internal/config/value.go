@@ -98,7 +98,7 @@ func readDigits(s string) (uint64, int) {
 	return n, i
 }
 
-// ParseSize reads a size such as "64k": an integer and k, m or g in any case, by 1024 (manual section 2.5 and 3.2).
+// ParseSize reads a size such as "64k": an integer and k, m or g in any case, by 1024 (manual section 2.6).
 // The limit is 2^32-1; errors are a *CharError.
 func ParseSize(s string) (int64, error) {
 	if s == "" || !isDigit(s[0]) {
