@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -241,20 +242,36 @@ func (s *Server) checkTarget() (network, address string) {
 	return "tcp", net.JoinHostPort(host, strconv.Itoa(port))
 }
 
-// failed turns an error of a check into its outcome; info is what HAProxy writes where the cause is the operating system's.
+// failed turns an error of a check into its outcome, with the words HAProxy has for what the operating system said.
 func failed(err error, expired bool, status, timeout Status) outcome {
 	var ne net.Error
 	if expired || (errors.As(err, &ne) && ne.Timeout()) {
 		return outcome{status: timeout}
 	}
 	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return outcome{status: status, info: sentence(errno)}
-	}
-	if status == L6Response {
+	switch {
+	case errors.As(err, &errno):
+		return outcome{status: status, info: osText(errno)}
+	case status == L6Response && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
+		return outcome{status: status, info: "Connection closed during SSL handshake"}
+	case status == L6Response:
 		return outcome{status: status, info: "SSL handshake failure"}
 	}
 	return outcome{status: status}
+}
+
+// osText is HAProxy's name of a socket error and the system's sentence for it.
+func osText(errno syscall.Errno) string {
+	name := "General socket error"
+	switch errno {
+	case syscall.ECONNREFUSED:
+		name = "ECONNREFUSED returned by OS"
+	case syscall.ECONNRESET:
+		name = "ECONNRESET returned by OS"
+	case syscall.EPIPE:
+		name = "EPIPE returned by OS"
+	}
+	return name + " (" + sentence(errno) + ")"
 }
 
 // sentence is the C library's text of an error, which differs from Go's in its first letter.

@@ -60,7 +60,7 @@ func checkRequest(c *config.HTTPCheck) []byte {
 		uri = "/"
 	}
 	version, rest, _ := strings.Cut(strings.ReplaceAll(version, "\r\n", "\n"), "\n")
-	fields, body, _ := strings.Cut(rest+"\n", "\n\n")
+	fields, body, _ := strings.Cut(rest, "\n\n")
 	if version = strings.TrimSpace(version); version == "" {
 		version = "HTTP/1.0"
 	}
@@ -192,7 +192,10 @@ func (h *HTTPCheck) run(nc net.Conn) outcome {
 // failedAnswer is the outcome of an answer that did not come or was no HTTP.
 func failedAnswer(err error) outcome {
 	var malformed *h1.Error
-	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &malformed) || err == error(h1.ErrTruncated) {
+	switch {
+	case err == io.EOF: // closed without a word, which HAProxy counts as the socket's failure
+		return outcome{status: SocketError}
+	case errors.As(err, &malformed), errors.Is(err, h1.ErrTruncated):
 		return outcome{status: L7Response}
 	}
 	return failed(err, false, SocketError, L7Timeout)

@@ -36,7 +36,14 @@ func newConn(s *Server, raw net.Conn, name string) *Conn {
 	c := &Conn{Conn: raw, raw: raw, Server: s, SNI: name, Requests: 1, held: true}
 	c.private = s.backend.reuse == reuseNever || s.o.Line.SendProxy != 0
 	c.peek = newPeek(raw)
+	s.life.open.add(c)
 	return c
+}
+
+// close closes the connection for good.
+func (c *Conn) close() {
+	c.Server.life.open.remove(c)
+	c.Conn.Close()
 }
 
 // handshake puts TLS on the connection. The deadline of ctx bounds it.
@@ -73,7 +80,7 @@ func (c *Conn) Release(reusable bool) {
 	c.held = false
 	s := c.Server
 	if !reusable || !s.keep(c) {
-		c.Conn.Close()
+		c.close()
 	}
 	s.leave()
 }
@@ -132,7 +139,7 @@ func (x *Session) Close() {
 	x.idle, x.closed = nil, true
 	x.mu.Unlock()
 	for _, c := range idle {
-		c.Conn.Close()
+		c.close()
 	}
 }
 

@@ -182,12 +182,12 @@ func (s *Server) open(ctx context.Context, st *stream.Stream, name string) (*Con
 	}
 	c := newConn(s, raw, name)
 	if err := c.greet(within, st); err != nil {
-		raw.Close()
+		c.close()
 		return nil, s.failure(ctx, within, ConnectFailed, err)
 	}
 	if s.tls != nil {
 		if err := c.handshake(within); err != nil {
-			raw.Close()
+			c.close()
 			s.life.counters.SSLFailed.Add(1)
 			return nil, s.failure(ctx, within, HandshakeFailed, err)
 		}

@@ -109,7 +109,7 @@ func (p *pool) purge(all bool) {
 	p.low = len(kept)
 	p.mu.Unlock()
 	for _, c := range dead {
-		c.Conn.Close()
+		c.close()
 	}
 }
 
@@ -121,7 +121,7 @@ func (b *Backend) reused(srv *Server, name []byte, o *ConnectOptions) *Conn {
 			return nil
 		}
 		if !c.alive() {
-			c.Conn.Close()
+			c.close()
 			continue
 		}
 		c.Server, c.session = srv, o.Session

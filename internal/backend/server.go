@@ -48,6 +48,7 @@ type life struct {
 	checker   atomic.Pointer[Backend]
 	connTimes times
 	pool      pool
+	open      connSet
 	kick      chan struct{} // wakes the check loop
 
 	mu         sync.Mutex // guards the fields below

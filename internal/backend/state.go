@@ -13,8 +13,9 @@ import (
 // change is what one step of a server's life does to the rest: the line to log and whether other rooms must hear of it.
 type change struct {
 	level, text string
-	counted     bool // append the counts of servers left
-	drop        bool // close idle connections
+	after       string // a second line, always notice
+	counted     bool   // append the counts of servers left
+	drop        bool   // close idle connections
 }
 
 // title is how lines name the server: "Server be/srv", "Backup Server be/srv".
@@ -49,6 +50,9 @@ func (s *Server) apply(was OpState, c change) {
 	}
 	s.backend.log(c.level, "%s.", text)
 	s.tell(was, c.level, text)
+	if c.after != "" {
+		s.backend.log("notice", "%s.", c.after)
+	}
 	if lost {
 		s.backend.sayOutage()
 	}
@@ -193,11 +197,13 @@ func (s *Server) leaveMaintLocked() change {
 	s.health.paused = false
 	s.health.value = s.health.rise
 	s.moveLocked(Running)
+	c := change{level: "notice"}
 	word := "READY"
 	if s.admin&Drain != 0 {
-		word = "DRAIN"
+		word, c.after = "DRAIN", s.title()+" remains in forced drain mode"
 	}
-	return change{level: "notice", text: fmt.Sprintf("%s is %s/%s (leaving forced maintenance)", s.title(), upDown(s.op), word)}
+	c.text = fmt.Sprintf("%s is %s/%s (leaving forced maintenance)", s.title(), upDown(s.op), word)
+	return c
 }
 
 // SetHealth forces the outcome of the checks from a word of `set server health`: up, stopping or down.
