@@ -147,6 +147,7 @@ func (l *Listener) begin(ctx context.Context, nc net.Conn) bool {
 		}
 	}
 	c := l.describe(s, nc)
+	l.note(nc, c)
 	l.wg.Add(1)
 	if s.tls != nil {
 		go l.shake(ctx, s, nc, c)
@@ -162,7 +163,7 @@ func (l *Listener) track(nc net.Conn) bool {
 	if l.killed {
 		return false
 	}
-	l.conns[nc] = struct{}{}
+	l.conns[nc] = nil
 	return true
 }
 

@@ -75,16 +75,16 @@ type Listener struct {
 	settings atomic.Pointer[settings]
 	ids      atomic.Uint64
 
-	mu     sync.Mutex // guards what follows
-	conns  map[net.Conn]struct{}
-	paused chan struct{} // non-nil while paused; closed by Resume
+	mu     sync.Mutex                // guards what follows
+	conns  map[net.Conn]*stream.Conn // what is known of each; nil until it was described
+	paused chan struct{}             // non-nil while paused; closed by Resume
 	killed bool
 	wg     sync.WaitGroup
 }
 
 // New makes a listener of a listening socket, which it then owns.
 func New(socket net.Listener, o Options) (*Listener, error) {
-	l := &Listener{socket: socket, conns: map[net.Conn]struct{}{}}
+	l := &Listener{socket: socket, conns: map[net.Conn]*stream.Conn{}}
 	if err := l.Update(o); err != nil {
 		return nil, err
 	}

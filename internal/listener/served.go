@@ -1,0 +1,48 @@
+package listener
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"gatehouse/internal/stream"
+)
+
+// Served is one connection that is open.
+type Served struct {
+	ID       uint64
+	Src      netip.AddrPort // zero for unix sockets
+	Unix     bool
+	Frontend string
+	Accepted time.Time
+}
+
+func (l *Listener) note(nc net.Conn, c *stream.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns[nc] = c
+}
+
+// Served lists the open connections, in no order.
+func (l *Listener) Served() []Served {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]Served, 0, len(l.conns))
+	for _, c := range l.conns {
+		if c != nil { // these fields do not change once described
+			out = append(out, Served{ID: c.ID, Src: c.Src, Unix: c.SrcUnix, Frontend: c.Frontend, Accepted: c.Accepted})
+		}
+	}
+	return out
+}
+
+// CutBefore closes the connections that were accepted before t.
+func (l *Listener) CutBefore(t time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for nc, c := range l.conns {
+		if c != nil && c.Accepted.Before(t) {
+			nc.Close()
+		}
+	}
+}
