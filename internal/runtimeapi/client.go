@@ -119,11 +119,12 @@ func parseAnswer(raw string) (string, error) {
 		raw = strings.TrimPrefix(raw, "\n")
 	}
 	text, ok := strings.CutSuffix(raw, "\n")
-	if !ok || (text != "" && !strings.HasSuffix(text, "\n")) {
-		return raw, errCut
-	}
+	whole := ok && (text == "" || strings.HasSuffix(text, "\n"))
 	text = strings.TrimSuffix(text, "\n")
 	level, message := cutSeverity(text)
+	if !whole && (!ok || level < 0 || level > 3) { // a refusal of what is too big has no empty line behind it
+		return raw, errCut
+	}
 	if level >= 0 && (level <= 3 || strings.HasPrefix(message, "Unknown command")) {
 		return "", &Error{Severity: level, Text: message}
 	}

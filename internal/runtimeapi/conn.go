@@ -134,17 +134,22 @@ func (c *Conn) readUntil(ends func(byte) bool) (string, error) {
 	}
 }
 
-// ReadPayload reads lines up to one that equals pattern and returns them raw, without the LF before that line. A payload
-// longer than the limit is ErrPayloadTooBig; a peer that closes before the pattern is io.EOF, and the command must not run.
-func (c *Conn) ReadPayload(pattern string) ([]byte, error) {
+// ReadPayload reads the payload that l announced: raw lines up to one that equals l.Pattern, without the line end before that line. After
+// a command line that ended in CR LF the last line may have a CR too; HAProxy would wait for ever. A payload longer than the
+// limit is ErrPayloadTooBig; a peer that closes before the pattern is io.EOF, and the command must not run.
+func (c *Conn) ReadPayload(l Line) ([]byte, error) {
 	var buf bytes.Buffer
 	for {
 		start := buf.Len()
-		if err := c.readPayloadLine(&buf, len(pattern)); err != nil {
+		if err := c.readPayloadLine(&buf, len(l.Pattern)); err != nil {
 			return nil, err
 		}
-		if line := buf.Bytes()[start:]; string(line[:len(line)-1]) == pattern {
+		line := string(buf.Bytes()[start : buf.Len()-1])
+		if line == l.Pattern || l.CRLF && line == l.Pattern+"\r" {
 			buf.Truncate(max(0, start-1))
+			if l.CRLF {
+				return bytes.TrimSuffix(buf.Bytes(), []byte("\r")), nil
+			}
 			return buf.Bytes(), nil
 		}
 	}
@@ -171,7 +176,7 @@ func (c *Conn) readPayloadLine(buf *bytes.Buffer, extra int) error {
 		if end >= 0 {
 			part = part[:end+1]
 		}
-		if buf.Len()+len(part) > c.o.MaxPayload+extra+2 {
+		if buf.Len()+len(part) > c.o.MaxPayload+extra+3 {
 			return ErrPayloadTooBig
 		}
 		buf.Write(part)
@@ -180,6 +185,15 @@ func (c *Conn) readPayloadLine(buf *bytes.Buffer, extra int) error {
 			return nil
 		}
 	}
+}
+
+// Ended waits for d, or until the peer closes its side, and says whether it did. Input that arrives is kept.
+func (c *Conn) Ended(d time.Duration) bool {
+	if err := c.nc.SetReadDeadline(time.Now().Add(d)); err != nil || c.interrupted.Load() {
+		return false
+	}
+	_, err := c.br.Peek(1)
+	return errors.Is(err, io.EOF)
 }
 
 // StartCopy takes the timeout off reads, for CopyTo.

@@ -33,14 +33,15 @@ type Line struct {
 	Commands []string // raw, separators removed, escapes kept; at least one, possibly empty
 	Payload  bool     // a payload follows the line, for the last command
 	Pattern  string   // the line that ends the payload; "" is an empty line
+	CRLF     bool     // the line ended in CR LF: so may the one that ends the payload
 }
 
 // ParseLine splits a line, without its LF, at the semicolons that no backslash precedes. A CR at its end is dropped. When the
 // last word of the line starts with "<<" and its end pattern has at most MaxPattern bytes, that word announces a payload and
 // is not part of the command.
 func ParseLine(text string) Line {
-	text = strings.TrimSuffix(text, "\r")
 	var l Line
+	text, l.CRLF = strings.CutSuffix(text, "\r")
 	for {
 		end := Separator(text)
 		if end < 0 {

@@ -171,8 +171,13 @@ func runWait(ctx context.Context, r *Request) {
 		r.Err(waitUsage)
 		return
 	}
-	if !pause(ctx, d) {
-		r.Err("Interrupted. The process is stopping.")
+	end := time.Now().Add(d)
+	if r.session.conn.Ended(d) || ctx.Err() != nil {
+		r.Err("Interrupted.")
+		return
+	}
+	if !pause(ctx, time.Until(end)) { // input came before the end
+		r.Err("Interrupted.")
 		return
 	}
 	r.Msg("Done.")

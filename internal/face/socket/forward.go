@@ -30,7 +30,6 @@ func (s *masterSession) run(ctx context.Context) error {
 		if err != nil {
 			return s.refuse(err)
 		}
-		text = strings.TrimSuffix(text, "\r")
 		if first && runtimeapi.LooksHTTP(text) {
 			return nil
 		}
@@ -52,6 +51,7 @@ func (s *masterSession) run(ctx context.Context) error {
 // command runs one command: the session's own, the master's, or a worker's.
 func (s *masterSession) command(ctx context.Context, text string) error {
 	line := runtimeapi.ParseLine(text)
+	text = strings.TrimSuffix(text, "\r")
 	words, err := runtimeapi.Words(line.Commands[0])
 	if err != nil {
 		s.message(levelErr, err.Error())
@@ -60,7 +60,7 @@ func (s *masterSession) command(ctx context.Context, text string) error {
 	}
 	var payload []byte
 	if line.Payload {
-		if payload, err = s.conn.ReadPayload(line.Pattern); err != nil {
+		if payload, err = s.conn.ReadPayload(line); err != nil {
 			return s.refuse(err)
 		}
 	}
@@ -328,7 +328,7 @@ func closeWrite(c net.Conn) {
 // join connects the client to a worker in both directions until one of them ends: the rest of the line and all that follows
 // go to the worker, so that commands which stop on input (show events -w) can be stopped.
 func (s *masterSession) join(ctx context.Context, text string, lineEnded bool) error {
-	name, rest, _ := strings.Cut(text, " ")
+	name, rest, _ := strings.Cut(strings.TrimSuffix(text, "\r"), " ")
 	pid, ok := s.procs().worker("@" + name)
 	switch {
 	case !ok:

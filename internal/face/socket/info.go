@@ -181,7 +181,7 @@ func (w *Worker) getSocks(_ context.Context, r *Request) {
 }
 
 func (w *Worker) setMaxconnGlobal(_ context.Context, r *Request) {
-	n, ok := r.number(3)
+	n, ok := r.number(3, "Expects an integer value.")
 	if !ok {
 		return
 	}

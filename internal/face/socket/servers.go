@@ -67,11 +67,11 @@ func (r *Request) done(err error) {
 	}
 }
 
-// number reads word i, or answers that there is none.
-func (r *Request) number(i int) (int, bool) {
+// number reads word i, or answers missing.
+func (r *Request) number(i int, missing string) (int, bool) {
 	text := r.Args.At(i)
 	if text == "" {
-		r.Err("Integer value expected.")
+		r.Err(missing)
 		return 0, false
 	}
 	return leadingInt(text), true
@@ -203,7 +203,7 @@ func (w *Worker) frontendCommands() []Command {
 		{Words: []string{"set", "maxconn", "frontend"}, Level: Admin, Usage: "set maxconn frontend <frontend> <value>",
 			Help: "change a frontend's maxconn setting",
 			Run: on(3, func(r *Request, f Frontend) {
-				if n, ok := r.number(4); ok {
+				if n, ok := r.number(4, "Integer value expected."); ok {
 					if n < 0 {
 						r.Err("Value out of range.")
 						return

@@ -101,7 +101,7 @@ func (s *session) run(ctx context.Context) error {
 		line := runtimeapi.ParseLine(text)
 		var payload []byte
 		if line.Payload {
-			if payload, err = s.conn.ReadPayload(line.Pattern); err != nil {
+			if payload, err = s.conn.ReadPayload(line); err != nil {
 				return s.refuse(err)
 			}
 		}
@@ -161,13 +161,12 @@ func (s *session) terminate(last bool) {
 	}
 }
 
-// refuse answers input that is too big, and ends the connection.
+// refuse answers input that is too big, and ends the connection. As in HAProxy, no empty line follows.
 func (s *session) refuse(err error) error {
 	if !errors.Is(err, runtimeapi.ErrLineTooBig) && !errors.Is(err, runtimeapi.ErrPayloadTooBig) {
 		return err
 	}
 	s.message(levelErr, err.Error())
-	s.write("\n")
 	if ferr := s.out.Flush(); ferr != nil {
 		return ferr
 	}
