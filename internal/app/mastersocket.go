@@ -1,7 +1,7 @@
 package app
 
 import (
-	"fmt"
+	"errors"
 	"net"
 	"net/netip"
 	"os"
@@ -60,11 +60,11 @@ func parseMasterSocket(text string) (*config.Bind, error) {
 	cfg, diags := config.Parse([]config.Source{{Name: "master-socket", Data: []byte(line + "\n")}}, config.ParseOptions{})
 	for _, d := range diags {
 		if d.Level == config.LevelAlert {
-			return nil, fmt.Errorf("%s", strings.TrimPrefix(d.Text, "config : parsing [master-socket:2] : "))
+			return nil, errors.New(strings.TrimPrefix(strings.TrimPrefix(d.Text, "config : "), "parsing [master-socket:2] : "))
 		}
 	}
 	if len(cfg.Global.StatsSockets) != 1 || len(cfg.Global.StatsSockets[0].Addrs) == 0 {
-		return nil, fmt.Errorf("not an address")
+		return nil, errors.New("not an address")
 	}
 	return cfg.Global.StatsSockets[0], nil
 }

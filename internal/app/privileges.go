@@ -114,8 +114,7 @@ func (id identity) drop() error {
 			return fmt.Errorf("[haproxy.main()] Cannot set uid %d.", id.uid)
 		}
 	}
-	// Per thread, hence for all threads; without cgo there is no thread that Go does not know. A kernel too old for it has
-	// nothing to lose by it.
+	// Per thread, hence for all threads; the program is built without cgo, so there is no thread that Go does not know.
 	_, _, _ = syscall.AllThreadsSyscall6(syscall.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
 	undumpable() // changing the user made the kernel forget
 	return nil
