@@ -85,6 +85,12 @@ func ParseLine(file string, n int, text string) (Line, error) {
 	return p.line, nil
 }
 
+// OptionError is an option in brackets that cannot be what its line says. HAProxy prints it without file and line on its command socket.
+type OptionError struct{ Err error }
+
+func (e *OptionError) Error() string { return e.Err.Error() }
+func (e *OptionError) Unwrap() error { return e.Err }
+
 type lineParser struct {
 	line        Line
 	words       []string
@@ -185,7 +191,7 @@ func (p *lineParser) options() error {
 				p.line.Options = &Options{}
 			}
 			if err := p.line.Options.Set(name, p.words[i+1:i+1+args]); err != nil {
-				return err
+				return &OptionError{err}
 			}
 		}
 		i += 1 + args

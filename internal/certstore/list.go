@@ -1,6 +1,7 @@
 package certstore
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -45,7 +46,13 @@ func (s *Store) ShowList(name string, lineNumbers bool) (string, error) {
 	l := s.lists[trimSlashes(name)]
 	var lines []cert.Line
 	if l != nil {
-		lines = l.lines
+		lines = slices.Clone(l.lines)
+	}
+	for i, line := range lines {
+		// What a crt-store says of the certificate is printed on every line that uses it.
+		if e := s.entries[line.Cert]; e != nil && e.src != nil && e.src.From == FromStore && len(line.Load) == 0 {
+			lines[i].Load = append([]cert.LoadSetting{{Name: "crt", Arg: e.src.Crt}}, e.src.Settings...)
+		}
 	}
 	s.mu.RUnlock()
 	if l == nil {
@@ -118,6 +125,10 @@ func (s *Store) checkLine(listName, text, crtBase string) (line cert.Line, err e
 		return line, fmt.Errorf("only one line of payload is supported!")
 	}
 	if line, err = cert.ParseLine("CLI", 1, text); err != nil {
+		var option *cert.OptionError
+		if errors.As(err, &option) {
+			return line, option
+		}
 		return line, err
 	}
 	if err := s.trustLocked(line.Options); err != nil {

@@ -231,7 +231,7 @@ func (p *Plan) bundleLines(line cert.Line, src *Source) (lines []cert.Line, err 
 				return nil, fmt.Errorf("Can't load '%s'. Using crt-store keyword is not compatible with multi certificates bundle.", line.Cert)
 			}
 			one := *src
-			one.Name, one.File = name, name
+			one.Name, one.File, one.Crt, one.From = name, name, name, FromCrt
 			p.add(&one)
 		}
 		n++

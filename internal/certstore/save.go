@@ -29,6 +29,10 @@ func (s *Store) save(e *entry, b *cert.Bundle) (*saver, error) {
 	if e.src != nil && !e.src.Persist {
 		return v, nil
 	}
+	if !b.HasKey() {
+		// HAProxy takes a certificate whose key comes later as long as nobody uses it. A file without key would be none that loads.
+		return v, nil
+	}
 	if err := v.finishEarlier(); err != nil {
 		return v, err
 	}

@@ -89,10 +89,12 @@ func (s *Store) Show(name string) (string, error) {
 	fmt.Fprintf(&b, "Option: ocsp-update %s\nOption: jwt %s\nStatus: %s\n", ocspUpdate, jwt, v.status())
 	if v.bundle != nil {
 		b.WriteString(cert.Describe(v.bundle))
-		fmt.Fprintf(&b, "OCSP Response Key: %x\n", v.bundle.OCSPKey())
-	} else {
-		b.WriteString("OCSP Response Key: \n")
 	}
+	b.WriteString("OCSP Response Key: ")
+	if v.bundle != nil && (v.bundle.OCSP() != nil || ocspUpdate == "on") {
+		fmt.Fprintf(&b, "%x", v.bundle.OCSPKey())
+	}
+	b.WriteString("\n")
 	return b.String(), nil
 }
 
@@ -103,9 +105,9 @@ func (v *view) files(b *strings.Builder) {
 	}
 	p := v.paths
 	p.crt = v.src.File
-	if v.src.explicit() {
-		// as written, without base
-		p = paths{crt: v.src.File, key: setting(v.src, "key"), ocsp: setting(v.src, "ocsp"), issuer: setting(v.src, "issuer"), sctl: setting(v.src, "sctl")}
+	if v.src.explicit() || v.src.From == FromList {
+		// as written, without base; what was found beside the PEM of a crt-list line is not told
+		p = paths{crt: v.src.Crt, key: setting(v.src, "key"), ocsp: setting(v.src, "ocsp"), issuer: setting(v.src, "issuer"), sctl: setting(v.src, "sctl")}
 	}
 	for _, f := range []struct{ title, path string }{{"Crt filename", p.crt}, {"Key filename", p.key}, {"OCSP filename", p.ocsp},
 		{"OCSP Issuer filename", p.issuer}, {"SCTL filename", p.sctl}} {

@@ -24,6 +24,7 @@ const (
 type Source struct {
 	Name string // in the store, see StoreName
 	File string // the PEM
+	Crt  string // File as written, without base; "" where it is the same
 	// Explicit files. With any of them, or from a crt-store, no file is looked for beside File.
 	Key, OCSP, Issuer, SCTL string
 	From                    Origin
@@ -84,7 +85,7 @@ func StoreName(section, crt, alias, crtBase string) string {
 // NewSource makes the Source of a certificate with load keywords. crt is as written in the configuration; settings hold the keywords
 // except crt and alias.
 func NewSource(name, crt string, from Origin, settings []cert.LoadSetting, bases Bases) (Source, error) {
-	src := Source{Name: name, File: bases.crt(crt), From: from, Settings: settings}
+	src := Source{Name: name, File: bases.crt(crt), Crt: crt, From: from, Settings: settings}
 	var a Attrs
 	var errs []error
 	for _, s := range settings {

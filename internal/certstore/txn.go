@@ -146,10 +146,10 @@ func (s *Store) beginCommit(name string) (*entry, *cert.Bundle, error) {
 
 // commit is check, durable, visible for a bundle whose key was looked at. The caller holds s.write.
 func (s *Store) commit(e *entry, b *cert.Bundle, by string, dot func()) (warnings []string, err error) {
-	if err := checkKey(e.name, b); err != nil {
+	uses := s.usesOf(e.name)
+	if err := checkKey(e.name, b); err != nil && (b.HasKey() || len(uses) > 0) {
 		return nil, err
 	}
-	uses := s.usesOf(e.name)
 	for _, a := range uses {
 		if err := a.use.Prepare(b); err != nil {
 			return nil, err
@@ -194,6 +194,9 @@ func (s *Store) remarks(name string, b *cert.Bundle) (lines []string) {
 	}
 	if !b.Linked() {
 		lines = append(lines, fmt.Sprintf("warning: the chain of certificate '%s' does not lead from one issuer to the next", name))
+	}
+	if !b.HasKey() {
+		lines = append(lines, fmt.Sprintf("warning: certificate '%s' has no private key: it is in memory only and cannot be used until one is set", name))
 	}
 	if len(b.Names) == 0 {
 		lines = append(lines, fmt.Sprintf("warning: certificate '%s' has neither a DNS name nor a common name", name))
