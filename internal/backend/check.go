@@ -219,7 +219,7 @@ func (s *Server) checkTLS() bool {
 func (s *Server) checkConfig() *tls.Config {
 	t := s.tls
 	if t == nil {
-		t = &client{o: s.o.TLS}
+		t = newClient(s.o.TLS)
 	}
 	cfg := t.config(s.o.Line.CheckSNI)
 	cfg.ClientSessionCache = nil

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -163,14 +164,14 @@ func TestIntervalsFollowTheState(t *testing.T) {
 	var begin time.Time
 	o := checkedServer(t, "a", "192.0.2.1:80")
 	o.Line.Inter, o.Line.FastInter, o.Line.DownInter = 10*time.Second, time.Second, 5*time.Second
-	up := true
+	var refuse atomic.Bool
 	w.serve["192.0.2.1:80"] = accepts
 	inBubble(t, func() *Backend {
 		begin = time.Now()
 		opt := w.options(Options{Servers: []ServerOptions{o}})
 		opt.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			at = append(at, time.Since(begin))
-			if !up {
+			if refuse.Load() {
 				address = "nowhere"
 			}
 			return w.dial(ctx, network, address)
@@ -178,7 +179,7 @@ func TestIntervalsFollowTheState(t *testing.T) {
 		return build(t, opt, nil)
 	}, func(*testing.T, *Backend) {
 		time.Sleep(time.Second)
-		up = false
+		refuse.Store(true)
 		time.Sleep(24 * time.Second)
 	})
 	want := []time.Duration{0, 10, 11, 12, 17, 22}

@@ -28,8 +28,7 @@ type Conn struct {
 	peek    *peek
 	private bool     // never shared between clients
 	session *Session // whose connection a private one is
-	since   time.Time
-	held    bool // holds a slot
+	held    bool     // holds a slot
 }
 
 func newConn(s *Server, raw net.Conn, name string) *Conn {
@@ -157,7 +156,7 @@ func (x *Session) get(s *Server, name []byte) *Conn {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for i := len(x.idle) - 1; i >= 0; i-- {
-		if c := x.idle[i]; c.Server.life == s.life && c.Server.tls == s.tls && c.SNI == string(name) {
+		if c := x.idle[i]; c.Server.life == s.life && c.Server.identity() == s.identity() && c.SNI == string(name) {
 			x.idle = append(x.idle[:i], x.idle[i+1:]...)
 			return c
 		}

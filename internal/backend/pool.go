@@ -68,7 +68,7 @@ func (p *pool) take(s *Server, name []byte, proven bool) *Conn {
 	defer p.mu.Unlock()
 	for i := len(p.idle) - 1; i >= 0; i-- {
 		c := p.idle[i]
-		if c.Server.tls != s.tls || c.SNI != string(name) || (proven && c.Requests < 2) {
+		if c.Server.identity() != s.identity() || c.SNI != string(name) || (proven && c.Requests < 2) {
 			continue
 		}
 		copy(p.idle[i:], p.idle[i+1:])
@@ -161,7 +161,6 @@ func (s *Server) keep(c *Conn) bool {
 	if line.PoolMaxConn != nil {
 		limit = *line.PoolMaxConn
 	}
-	c.since = time.Now()
 	return s.pool.put(c, limit)
 }
 

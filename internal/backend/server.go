@@ -107,8 +107,8 @@ func (s *Server) inherit(old *Server) {
 		return
 	}
 	s.life = old.life
-	if same(old.o.TLS, s.o.TLS) {
-		s.tls = old.tls
+	if s.o.TLS != nil && same(old.o.TLS, s.o.TLS) {
+		s.tls = &client{o: s.o.TLS, kept: old.tls.kept}
 	}
 	s.life.adopt(&old.o.Line, &s.o.Line)
 }

@@ -39,9 +39,15 @@ func same(a, b *TLSOptions) bool {
 	return a.Key == b.Key
 }
 
-// client makes the TLS configurations for one server and keeps its sessions. It is immutable but for the cache.
+// client makes the TLS configurations for one server in one generation. It is immutable.
 type client struct {
-	o        *TLSOptions
+	o    *TLSOptions
+	kept *kept
+}
+
+// kept is what generations with equal keys share: the sessions, and the identity by which idle connections are recognised. The options themselves are always
+// the generation's own, so that authorities that were read anew are asked.
+type kept struct {
 	sessions tls.ClientSessionCache
 }
 
@@ -49,11 +55,19 @@ type client struct {
 const sessionNames = 256
 
 func newClient(o *TLSOptions) *client {
-	c := &client{o: o}
+	k := new(kept)
 	if !o.NoReuse {
-		c.sessions = tls.NewLRUClientSessionCache(sessionNames)
+		k.sessions = tls.NewLRUClientSessionCache(sessionNames)
 	}
-	return c
+	return &client{o: o, kept: k}
+}
+
+// identity tells connections that may stand for each other from those that may not: nil for clear ones.
+func (s *Server) identity() *kept {
+	if s.tls == nil {
+		return nil
+	}
+	return s.tls.kept
 }
 
 // config is the configuration of a handshake that presents name. Verification is ours: Go's would need a name even where
@@ -68,7 +82,7 @@ func (c *client) config(name string) *tls.Config {
 		CipherSuites:       o.CipherSuites,
 		CurvePreferences:   o.Curves,
 		NextProtos:         o.ALPN,
-		ClientSessionCache: c.sessions,
+		ClientSessionCache: c.kept.sessions,
 	}
 	if o.MinVersion == 0 {
 		cfg.MinVersion = tls.VersionTLS12

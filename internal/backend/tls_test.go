@@ -189,6 +189,28 @@ func TestIdleTLSConnectionsBelongToTheirName(t *testing.T) {
 	resumed.Release(false)
 }
 
+func TestReloadAsksTheAuthoritiesItRead(t *testing.T) {
+	ca, other := newAuthority(t), newAuthority(t)
+	address := tlsEcho(t, ca.server(t, "a.test", "a.test"))
+	options := func(a *authority) Options {
+		return Options{HTTP: true, Servers: []ServerOptions{secure(t, address, &TLSOptions{Verify: true, Key: "same", Roots: a.roots})}}
+	}
+	old := build(t, options(ca), nil)
+	c := connect(t, old, forHost("a.test"), ConnectOptions{})
+	c.Write([]byte("x"))
+	c.Read(make([]byte, 1))
+	c.Release(true)
+	next := build(t, options(ca), old)
+	if c := connect(t, next, forHost("a.test"), ConnectOptions{}); !c.Reused {
+		t.Error("equal options: the idle connection was not taken")
+	} else {
+		c.Release(false)
+	}
+	if c, err := build(t, options(other), next).Connect(t.Context(), forHost("a.test"), ConnectOptions{}); err == nil {
+		t.Errorf("the old authority was asked, resumed %v", c.State().DidResume)
+	}
+}
+
 func TestServerNamesThatAreNone(t *testing.T) {
 	s := build(t, Options{HTTP: true, Servers: []ServerOptions{secure(t, "127.0.0.1:1", &TLSOptions{})}}, nil).Server("s1")
 	for host, want := range map[string]string{"a.test:80": "a.test", "[::1]:80": "", "192.0.2.1": "", "": "", "a b": "", "A.test": "A.test"} {

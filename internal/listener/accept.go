@@ -3,9 +3,11 @@ package listener
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -212,10 +214,19 @@ func addrPort(a net.Addr) netip.AddrPort {
 // serve runs the connection to its end. raw is the socket below nc.
 func (l *Listener) serve(ctx context.Context, s *settings, raw, nc net.Conn, c *stream.Conn) {
 	defer l.end(s, raw)
+	defer l.survive(s)
 	s.Serve(ctx, nc, c)
 }
 
-// end forgets a connection. A panic of its own goroutine is not caught here: the room that serves decides what it survives.
+// survive is deferred by the goroutines of a connection: a panic there costs that connection and a line with the stack, not the
+// process and everybody else's connections.
+func (l *Listener) survive(s *settings) {
+	if p := recover(); p != nil && s.Log != nil {
+		s.Log("alert", fmt.Sprintf("Proxy %s: a connection was given up: %v\n%s", s.Frontend, p, debug.Stack()))
+	}
+}
+
+// end forgets a connection.
 func (l *Listener) end(s *settings, raw net.Conn) {
 	raw.Close() // usually closed already
 	l.untrack(raw)

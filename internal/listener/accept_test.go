@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -243,5 +244,20 @@ func TestKillClosesEverything(t *testing.T) {
 	}
 	if err := r.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestPanicCostsOneConnection(t *testing.T) {
+	said := make(chan string, 1)
+	limit := NewLimit(1)
+	r := start(t, Options{Frontend: "fe", Limits: []*Limit{limit}, Log: func(level, text string) { said <- level + " " + text },
+		Serve: func(context.Context, net.Conn, *stream.Conn) { panic("oops") }})
+	for range 2 { // the second has room only if the first was cleaned up
+		if _, err := dial(t, r).Read(make([]byte, 1)); err == nil {
+			t.Error("the connection stayed open")
+		}
+		if text := <-said; !strings.HasPrefix(text, "alert Proxy fe: a connection was given up: oops\n") {
+			t.Errorf("said %q", text)
+		}
 	}
 }

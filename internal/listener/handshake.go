@@ -82,6 +82,13 @@ func (w *wire) verify(t *trust, o *cert.Options, certs []*x509.Certificate) erro
 // shake runs the handshake and starts the goroutine that serves. A handshake needs some 20 KiB of stack, which ends with this goroutine
 // instead of staying with an idle connection.
 func (l *Listener) shake(ctx context.Context, s *settings, nc net.Conn, c *stream.Conn) {
+	served := false
+	defer func() {
+		if !served {
+			l.end(s, nc)
+		}
+	}()
+	defer l.survive(s)
 	limit := s.HandshakeTimeout
 	if limit <= 0 {
 		limit = DefaultHandshakeTimeout
@@ -92,7 +99,7 @@ func (l *Listener) shake(ctx context.Context, s *settings, nc net.Conn, c *strea
 	err := t.Handshake()
 	c.Handshake = time.Since(c.Accepted)
 	if err != nil {
-		l.failed(s, nc, c, w.notes, err)
+		failed(s, c, w.notes, err)
 		return
 	}
 	nc.SetDeadline(time.Time{})
@@ -107,6 +114,7 @@ func (l *Listener) shake(ctx context.Context, s *settings, nc net.Conn, c *strea
 			}
 		}
 	}
+	served = true
 	go l.serve(ctx, s, nc, t, c)
 }
 
@@ -128,8 +136,7 @@ func settled(state *tls.ConnectionState, n *notes) *stream.TLS {
 }
 
 // failed counts and tells a handshake that came to nothing.
-func (l *Listener) failed(s *settings, nc net.Conn, c *stream.Conn, n *notes, err error) {
-	defer l.end(s, nc)
+func failed(s *settings, c *stream.Conn, n *notes, err error) {
 	c.TLS = &stream.TLS{SNI: n.sni, Crt: n.crt, VerifyErr: n.verified.last, CAErr: n.verified.ca, CAErrDepth: n.verified.caDepth}
 	c.TLS.FcErr, c.TLS.Err = reason(n, err)
 	for _, k := range [...]*stats.Counters{s.Counters, s.Own} {
