@@ -22,6 +22,8 @@ type TLSOptions struct {
 	VerifyHost             string // verifyhost; "" checks the server name that was presented
 	// Roots are the certificates of ca-file, asked at each handshake so that an update takes effect. nil with Verify refuses every server.
 	Roots func() *x509.CertPool
+	// Between are the certificates of ca-file that are not self-signed: they help to build a chain but end none. May be nil.
+	Between func() *x509.CertPool
 	// Revoked, of crl-file, refuses a verified chain; may be nil.
 	Revoked func(chain []*x509.Certificate) error
 	// Certificate is the client certificate to present, asked at each handshake; nil presents none.
@@ -115,6 +117,11 @@ func (o *TLSOptions) verify(state tls.ConnectionState, presented string) error {
 		}
 	}
 	between := x509.NewCertPool()
+	if o.Between != nil {
+		if p := o.Between(); p != nil {
+			between = p.Clone()
+		}
+	}
 	for _, crt := range state.PeerCertificates[1:] {
 		between.AddCert(crt)
 	}

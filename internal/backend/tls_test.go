@@ -152,6 +152,23 @@ func TestServerCertificatesAreVerified(t *testing.T) {
 	}
 }
 
+func TestIntermediatesOfTheCAFileCompleteAChain(t *testing.T) {
+	root := newAuthority(t)
+	middle := new(authority)
+	middle.crt, middle.key = root.sign(t, &x509.Certificate{Subject: pkix.Name{CommonName: "middle"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	address := tlsEcho(t, middle.server(t, "a.test", "a.test")) // sends its leaf alone
+	for _, between := range []func() *x509.CertPool{nil, middle.roots} {
+		b := build(t, Options{HTTP: true, Servers: []ServerOptions{secure(t, address, &TLSOptions{Verify: true, Roots: root.roots, Between: between})}}, nil)
+		c, err := b.Connect(t.Context(), forHost("a.test"), ConnectOptions{})
+		if (err == nil) != (between != nil) {
+			t.Errorf("with intermediates %v: %v", between != nil, err)
+		}
+		if err == nil {
+			c.Release(false)
+		}
+	}
+}
+
 func TestPatternsWithControlBytesMatchNothing(t *testing.T) {
 	for _, test := range []struct {
 		pattern, name string
