@@ -1,0 +1,280 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+
+	"gatehouse/internal/acme"
+	"gatehouse/internal/certstore"
+	"gatehouse/internal/config"
+	"gatehouse/internal/engine"
+	"gatehouse/internal/event"
+	"gatehouse/internal/face/socket"
+	"gatehouse/internal/host"
+	"gatehouse/internal/storage"
+	"gatehouse/internal/storage/bolt"
+)
+
+// house is the serving half of a process: the wings, the engine that joins them, and the faces. It is built bottom-up here and
+// nowhere else.
+type house struct {
+	o     WorkerOptions
+	store *certstore.Store
+	acme  *acme.Manager
+	eng   *engine.Engine
+	cli   *socket.Worker
+	state stateDir
+
+	mu      sync.Mutex
+	loaded  *config.Config // waiting for Apply
+	current *config.Config
+	sockets map[string]*statsSocket // by what was asked of the machine
+	running context.Context         // of Run; nil before it
+	wg      sync.WaitGroup          // of the stats sockets' accept loops
+}
+
+// statsSocket is one listening socket of the Runtime API, kept as long as the configuration names it.
+type statsSocket struct {
+	ln   net.Listener
+	o    socket.SocketOptions
+	stop context.CancelFunc // nil until it is served
+}
+
+// NewHouse builds the serving half of a process.
+func NewHouse(o WorkerOptions) (Engine, error) {
+	h := &house{o: o, sockets: map[string]*statsSocket{}}
+	h.state = stateDir{host: o.Host, notify: o.Notify}
+	h.store = certstore.New(certstore.Options{Host: o.Host, State: h.state.open, Emit: h.emit})
+	h.acme = acme.New(acme.Options{
+		Store: h.store, State: h.state.open, Host: o.Host, Emit: h.emit, Log: h.log, UserAgent: "gatehouse/" + Version,
+	})
+	h.eng = engine.New(engine.Options{
+		Host: o.Host, Store: h.store, Parse: o.Parse, Check: h.check, Challenge: h.acme.KeyAuthorization, Notify: o.Notify, Emit: h.emit,
+		User:  func(name string) (int, error) { return LookupUser(o.Host, name) },
+		Group: func(name string) (int, error) { return LookupGroup(o.Host, name) },
+		Limits: engine.Limits{
+			MaxConn: o.Flags.MaxConn, ProxyMaxConn: o.Flags.ProxyMaxConn, IgnoreUnresolved: o.Flags.IgnoreUnresolved,
+			ServerVerifyNone: o.Flags.ServerVerifyNone, Strict: o.Flags.Check,
+		},
+	})
+	var err error
+	h.cli, err = socket.NewWorker(socket.Options{
+		Process: processFace{h}, Certificates: certificates{h.store, h.acme}, ACME: h.acme,
+		Sockets: h.socketList, GetSocks: h.sendSockets, Failed: h.sessionFailed,
+	})
+	return h, err
+}
+
+// check is the check phase of the certificate wing, so that -c covers its sections.
+func (h *house) check(cfg *config.Config, managed []certstore.Managed, diags *config.Diags) {
+	*diags = append(*diags, h.acme.Check(cfg, managed)...)
+}
+
+// Load plans the next generation.
+func (h *house) Load(ctx context.Context, sources []config.Source) (*config.Config, config.Diags) {
+	h.state.stage(func(cfg *config.Config) string { return h.o.StateDir(cfg) })
+	cfg, diags := h.eng.Load(ctx, sources)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.loaded = cfg
+	return cfg, diags
+}
+
+// Apply makes the loaded plan current: sockets first, because they can fail.
+func (h *house) Apply(ctx context.Context) config.Diags {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var diags config.Diags
+	cfg := h.loaded
+	if cfg == nil {
+		diags.Add(config.LevelAlert, "config : nothing was loaded.")
+		return diags
+	}
+	wanted, opened := h.openStatsSockets(cfg, &diags)
+	if !diags.HasErrors() {
+		h.state.use(h.o.StateDir(cfg))
+		diags = append(diags, h.eng.Apply(ctx)...)
+	}
+	if diags.HasErrors() {
+		for _, s := range opened {
+			s.ln.Close()
+		}
+		return diags
+	}
+	h.loaded, h.current = nil, cfg
+	g := &cfg.Global
+	h.cli.Update(socket.Settings{
+		Timeout: g.StatsTimeout, MaxConn: g.StatsMaxConn, MaxPayload: g.CLIMaxPayload, BufSize: g.BufSize,
+		AdminFrom: cfg.Gatehouse.AdminFrom, CrtBase: g.CrtBase,
+	})
+	h.swapStatsSockets(wanted)
+	h.acme.Update(cfg)
+	return diags
+}
+
+// Run serves until ctx is done or a soft stop is complete.
+func (h *house) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	h.mu.Lock()
+	h.running = ctx
+	for _, s := range h.sockets {
+		h.serveStatsSocketLocked(s)
+	}
+	h.mu.Unlock()
+	var acmeErr error
+	var wings sync.WaitGroup
+	wings.Go(func() { acmeErr = h.acme.Run(ctx) })
+	err := h.eng.Run(ctx)
+	stop()
+	wings.Wait()
+	h.wg.Wait()
+	if errors.Is(acmeErr, context.Canceled) {
+		acmeErr = nil
+	}
+	return errors.Join(err, acmeErr, h.state.close())
+}
+
+// SoftStop closes the listeners and lets connections finish.
+func (h *house) SoftStop() { h.eng.SoftStop() }
+
+// CutOld ends the connections that still belong to earlier generations.
+func (h *house) CutOld() { h.eng.CutOld() }
+
+// Pause stops accepting; Resume undoes it.
+func (h *house) Pause() { h.eng.Pause() }
+
+// Resume accepts again.
+func (h *house) Resume() { h.eng.Resume() }
+
+// DumpState tells the state of every server and proxy.
+func (h *house) DumpState() {
+	for row := range h.eng.Rows() {
+		h.o.Notify("NOTICE", stateLine(row))
+	}
+}
+
+// ServeCLI serves the Runtime API at level admin on a connection that the master opened.
+func (h *house) ServeCLI(ctx context.Context, nc net.Conn) {
+	h.cli.ServeConn(ctx, nc, socket.SocketOptions{Addr: "sockpair", Level: socket.Admin})
+}
+
+// emit turns events into lines for the operator. Servers log theirs themselves.
+func (h *house) emit(ev event.Event) {
+	switch ev.Kind {
+	case event.ServerUp, event.ServerDown, event.ConfigLoaded, event.ConfigRefused:
+		return
+	}
+	h.log(ev.Level, ev.Text)
+}
+
+// log prints a line of the certificate wing on stderr and sends it to the global log targets.
+func (h *house) log(level, text string) {
+	h.o.Notify(noticeWord(level), text)
+	h.eng.Log(level, text)
+}
+
+// noticeWord maps a syslog level to the words of start-up messages.
+func noticeWord(level string) string {
+	switch level {
+	case "emerg", "alert", "crit", "err":
+		return config.LevelAlert
+	case "warning":
+		return config.LevelWarning
+	}
+	return config.LevelNotice
+}
+
+func (h *house) sessionFailed(by string, reason any) {
+	h.o.Notify(config.LevelAlert, fmt.Sprintf("a session of %s ended by a fault of ours: %v", by, reason))
+}
+
+// stateDir is the state directory: opened and locked at the first write, given up at the end.
+type stateDir struct {
+	host   host.Host
+	notify func(level, text string)
+
+	mu    sync.Mutex
+	path  string
+	where func(*config.Config) string
+	store storage.Store
+}
+
+// stage remembers how a configuration's state directory is found.
+func (s *stateDir) stage(where func(*config.Config) string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.where = where
+}
+
+// use names the directory of the configuration that serves. A directory that is open stays: moving state is a restart's work.
+func (s *stateDir) use(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.store == nil {
+		s.path = path
+	} else if s.path != path {
+		s.notify(config.LevelWarning, fmt.Sprintf("state-dir stays %s until the next start", s.path))
+	}
+}
+
+// open opens the state on first use. A directory that another process has locked, or that can't be had, is told once, and
+// state is kept in memory.
+func (s *stateDir) open() (storage.Store, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.store != nil {
+		return s.store, s.path, nil
+	}
+	if s.path == "" {
+		return nil, "", errors.New("no state directory yet")
+	}
+	err := s.host.MkdirAll(s.path)
+	if err == nil {
+		s.store, err = bolt.Open(s.host, s.path+"/state.db")
+	}
+	switch {
+	case err == nil:
+		return s.store, s.path, nil
+	case errors.Is(err, storage.ErrLocked):
+		s.notify(config.LevelWarning, fmt.Sprintf("state-dir %s is locked by another process: this one keeps its state in memory only", s.path))
+		s.store = storage.Memory()
+		return s.store, s.path, nil
+	}
+	return nil, "", fmt.Errorf("opening state-dir %s: %w", s.path, err)
+}
+
+func (s *stateDir) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.store == nil {
+		return nil
+	}
+	err := s.store.Close()
+	s.store = nil
+	return err
+}
+
+// environ is what show env prints: the environment after setenv and its kin, and the sockets.
+func (h *house) environ() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.current == nil {
+		return nil
+	}
+	env := make([]string, 0, len(h.current.Env)+1)
+	for k, v := range h.current.Env {
+		if k != "HAPROXY_CLI" {
+			env = append(env, k+"="+v)
+		}
+	}
+	var list []string
+	for _, b := range h.current.Global.StatsSockets {
+		list = append(list, spellSocket(b)...)
+	}
+	return append(env, "HAPROXY_CLI="+strings.Join(list, ";"))
+}

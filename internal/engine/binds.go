@@ -1,0 +1,206 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"gatehouse/internal/cert"
+	"gatehouse/internal/config"
+	"gatehouse/internal/host"
+	"gatehouse/internal/listener"
+	"gatehouse/internal/log"
+	"gatehouse/internal/stats"
+	"gatehouse/internal/stream"
+)
+
+// bindGen is one bind line of one generation.
+type bindGen struct {
+	front    *front
+	cfg      *config.Bind
+	name     string // its name, or its number in the section
+	id       int
+	addrs    []bindAddr
+	index    *cert.Index   // nil: clear
+	tls      *cert.Options // nil: clear
+	entries  []*bindEntry
+	lists    []string // crt-lists and directories that fill the index
+	counters *stats.Counters
+	limit    *listener.Limit
+	errorLog func(c *stream.Conn, text string)
+}
+
+// bindAddr is one socket of a bind line. Equal keys are the same socket.
+type bindAddr struct {
+	key       string
+	text      string // for messages
+	spec      host.ListenSpec
+	inherited bool
+	fd        int
+}
+
+// binds plans the bind lines of a frontend.
+func (b *builder) binds(g *proxyGen) {
+	for i, line := range g.cfg.Binds {
+		n := &bindGen{front: g.front, cfg: line, errorLog: b.errorLog(g), name: line.Name, id: i + 1, limit: listener.NewLimit(line.MaxConn), counters: new(stats.Counters)}
+		if n.name == "" {
+			n.name = strconv.Itoa(i + 1)
+		}
+		if line.ID != 0 {
+			n.id = line.ID
+		}
+		if prev := b.previous(g.cfg.Name); prev != nil {
+			for _, old := range prev.binds {
+				if old.name == n.name {
+					n.counters = old.counters
+				}
+			}
+		}
+		for _, a := range line.Addrs {
+			if addr, ok := b.bindAddr(line, a); ok {
+				n.addrs = append(n.addrs, addr)
+			}
+		}
+		if line.SSL {
+			b.bindTLS(g, n)
+		}
+		g.binds = append(g.binds, n)
+	}
+}
+
+// bindAddr says what to ask of the machine for one address of a bind line.
+func (b *builder) bindAddr(line *config.Bind, a config.Addr) (bindAddr, bool) {
+	out := bindAddr{text: a.Text}
+	switch a.Network {
+	case "fd":
+		out.inherited, out.fd, out.key = true, a.FD, "fd@"+strconv.Itoa(a.FD)
+		return out, true
+	case "tcp":
+		ip := a.IP
+		if !ip.IsValid() && a.Host != "" {
+			ctx, cancel := context.WithTimeout(b.ctx, resolveTimeout)
+			defer cancel()
+			all, err := b.e.o.Host.LookupIP(ctx, a.Host)
+			if err != nil || len(all) == 0 {
+				b.diags.Alert(line.Pos, "'bind %s' : could not resolve address '%s'", line.Text, a.Host)
+				return out, false
+			}
+			ip = all[0]
+		}
+		if !ip.IsValid() {
+			ip = netip.IPv4Unspecified()
+			if a.Family == 6 {
+				ip = netip.IPv6Unspecified()
+			}
+		}
+		out.spec = host.ListenSpec{
+			Network: "tcp", Addr: netip.AddrPortFrom(ip, uint16(a.Port)), V6Only: line.V6Only, V4V6: line.V4V6,
+			Backlog: line.Backlog, Interface: line.Interface, TFO: line.TFO, DeferAccept: line.DeferAccept, MSS: line.MSS,
+		}
+		out.text = out.spec.Addr.String()
+	case "unix", "abns":
+		out.spec = host.ListenSpec{Network: a.Network, Path: a.Path, Mode: line.Mode, UID: -1, GID: -1, Backlog: line.Backlog}
+		if err := b.owner(line, &out.spec); err != nil {
+			b.diags.Alert(line.Pos, "'bind %s' : %v", line.Text, err)
+			return out, false
+		}
+	default:
+		b.diags.Alert(line.Pos, "'bind %s' : this kind of address is not supported", line.Text)
+		return out, false
+	}
+	out.key = fmt.Sprintf("%+v", out.spec)
+	if line.Mode != nil {
+		out.key += fmt.Sprintf("%o", *line.Mode)
+	}
+	return out, true
+}
+
+// owner fills who owns a unix socket.
+func (b *builder) owner(line *config.Bind, spec *host.ListenSpec) error {
+	if line.UID != nil {
+		spec.UID = *line.UID
+	}
+	if line.GID != nil {
+		spec.GID = *line.GID
+	}
+	var err error
+	if line.User != "" && b.e.o.User != nil {
+		if spec.UID, err = b.e.o.User(line.User); err != nil {
+			return fmt.Errorf("unknown user name '%s'", line.User)
+		}
+	}
+	if line.Group != "" && b.e.o.Group != nil {
+		if spec.GID, err = b.e.o.Group(line.Group); err != nil {
+			return fmt.Errorf("unknown group name '%s'", line.Group)
+		}
+	}
+	return nil
+}
+
+// bindTLS reads the TLS words of a bind line over the ssl-default-bind ones, and fills its index.
+func (b *builder) bindTLS(g *proxyGen, n *bindGen) {
+	opts := &cert.Options{}
+	for _, s := range append(append([]config.Setting{}, b.cfg.Global.DefaultBindOptions...), n.cfg.TLS...) {
+		if err := opts.Set(s.Name, s.Args); err != nil {
+			b.diags.Alert(s.Pos, "'bind %s' in section '%s' : '%s' : %v", n.cfg.Text, g.cfg.Kind, s.Name, err)
+		}
+	}
+	if _, _, err := opts.VersionRange(); err != nil {
+		b.diags.Alert(n.cfg.Pos, "'bind %s' : %v", n.cfg.Text, err)
+	}
+	b.trust(opts, n.cfg.Pos)
+	strict := n.cfg.StrictSNI
+	if opts.StrictSNI != nil {
+		strict = *opts.StrictSNI
+	}
+	n.tls, n.index = opts, cert.NewIndex(strict)
+	b.fill(g, n)
+}
+
+// listenerOptions are what becomes of the connections of a bind line.
+func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
+	p, cfg := x.cfg, e.gen.Load().cfg
+	o := listener.Options{
+		Frontend: p.Name, Name: b.name, ID: b.id, Index: b.index, TLS: b.tls, HTTP: p.Mode == "http", Tickets: e.tickets,
+		CA: e.o.Store.CA, CRL: e.o.Store.CRL,
+		DefaultCiphers: cfg.Global.DefaultBindCiphers, DefaultCurves: cfg.Global.DefaultBindCurves,
+		HandshakeTimeout: p.TimeoutClientHS, KeepAlive: p.TCPKeepAlive,
+		Limits: []*listener.Limit{b.limit, x.front.limit, &e.limit}, IDs: &e.ids,
+		Counters: &x.front.counters, Own: b.counters,
+		Serve: x.front.handle.Serve, ErrorLog: b.errorLog,
+		Log: func(level, text string) { e.o.Notify(strings.ToUpper(noticeLevel(level)), text) },
+	}
+	if o.HandshakeTimeout == 0 {
+		o.HandshakeTimeout = p.TimeoutClient
+	}
+	return o
+}
+
+// errorLog writes a line about connections that failed before they could be served (manual section 8.2.5).
+func (b *builder) errorLog(g *proxyGen) func(c *stream.Conn, text string) {
+	logger, p := b.logger(g.cfg), g.cfg
+	if len(logger.Targets) == 0 {
+		return nil
+	}
+	level := log.Info
+	if p.LogSeparateErrors {
+		level = log.Err
+	}
+	return func(c *stream.Conn, text string) {
+		logger.Send(level, fmt.Appendf(nil, "%s:%d [%s] %s/%s: %s", c.Src.Addr(), c.Src.Port(), c.Accepted.Format("02/Jan/2006:15:04:05.000"), c.Frontend, c.BindName, text))
+	}
+}
+
+// noticeLevel maps a syslog level to the three of start-up messages.
+func noticeLevel(level string) string {
+	l, err := log.ParseLevel(level)
+	switch {
+	case err != nil || l >= log.Notice:
+		return "notice"
+	case l >= log.Warning:
+		return "warning"
+	}
+	return "alert"
+}

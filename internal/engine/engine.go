@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gatehouse/internal/cert"
+	"gatehouse/internal/certstore"
+	"gatehouse/internal/config"
+	"gatehouse/internal/event"
+	"gatehouse/internal/host"
+	"gatehouse/internal/listener"
+	"gatehouse/internal/log"
+)
+
+// Options of an engine. Host, Store and Notify are required.
+type Options struct {
+	Host  host.Host
+	Store *certstore.Store
+	Parse config.ParseOptions
+	// Check is run on every configuration that Load planned, so that sections of other rooms are covered by -c; may be nil.
+	Check func(*config.Config, []certstore.Managed, *config.Diags)
+	// Challenge answers HTTP-01 challenges of our own open orders before any rule; may be nil.
+	Challenge func(token []byte) []byte
+	// Notify prints one line for the operator: level is NOTICE, WARNING or ALERT.
+	Notify func(level, text string)
+	// StateDir names the state directory of a configuration.
+	StateDir func(*config.Config) string
+	Emit     event.Sink // may be nil
+	Limits   Limits
+	// User and Group find the numbers of names, for unix sockets.
+	User, Group func(name string) (int, error)
+}
+
+// Limits are what the command line says about the configuration.
+type Limits struct {
+	MaxConn          int  // -n; 0: the configuration's
+	ProxyMaxConn     int  // -N; 0: the configuration's
+	IgnoreUnresolved bool // -dr
+	ServerVerifyNone bool // -dV
+	// Strict makes certificates that cannot be used errors, as -c does. Otherwise they are told and the entry is off.
+	Strict bool
+}
+
+// Engine runs generations. New makes it, Load and Apply bring in configurations, Run serves. Load and Apply are called by one
+// goroutine at a time; everything else may be called by any.
+type Engine struct {
+	o       Options
+	started time.Time
+	group   group
+	tickets *listener.Tickets
+
+	plan *plan // loaded, waiting for Apply
+
+	mu      sync.Mutex            // guards the fields below
+	sockets map[string]*socket    // listening sockets of bind lines by what was asked of the machine
+	retired []*socket             // stopped, with connections that go on
+	applied time.Time             // when the generation that serves came in
+	logs    map[string]*logTarget // log targets by what the configuration says of them
+	front   map[string]*front     // frontends by name
+	stopped bool                  // SoftStop was called
+	drained chan struct{}         // closed when a soft stop is complete
+	gen     atomic.Pointer[generation]
+	limit   listener.Limit // of the process
+	ids     atomic.Uint64  // of connections
+	hardMax atomic.Int64   // what limit was set to by the configuration
+	procVar procVars
+	invalid capturedRing
+}
+
+// generation is what one configuration became. It is immutable once applied, except for what its parts do by themselves.
+type generation struct {
+	cfg     *config.Config
+	proxies []*proxyGen
+	byName  map[string]*proxyGen
+	logger  *log.Logger // the global targets
+	cas     map[string]*cert.CAFile
+	crls    map[string]*cert.CRLFile
+	detach  []func() // ends the uses of lists and of servers' certificates
+}
+
+// New makes an engine without a generation.
+func New(o Options) *Engine {
+	return &Engine{
+		o: o, started: time.Now(), tickets: listener.NewTickets(),
+		sockets: map[string]*socket{}, logs: map[string]*logTarget{}, front: map[string]*front{}, drained: make(chan struct{}),
+	}
+}
+
+// Config is the configuration that serves; nil before the first Apply.
+func (e *Engine) Config() *config.Config {
+	if g := e.gen.Load(); g != nil {
+		return g.cfg
+	}
+	return nil
+}
+
+// Run serves until ctx is done or a soft stop is complete, and returns when everything it started has returned.
+func (e *Engine) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := make(chan struct{})
+	go func() {
+		defer close(stop)
+		select {
+		case <-e.drained:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	e.group.run(ctx)
+	<-stop
+	return nil
+}
+
+// emit tells an event to whoever listens.
+func (e *Engine) emit(ev event.Event) {
+	if e.o.Emit != nil {
+		e.o.Emit(ev)
+	}
+}
+
+func (e *Engine) notify(level, format string, args ...any) {
+	e.o.Notify(level, fmt.Sprintf(format, args...))
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	return name
+}
+
+func (e *Engine) stateDir(cfg *config.Config) string {
+	if e.o.StateDir == nil {
+		return ""
+	}
+	return e.o.StateDir(cfg)
+}

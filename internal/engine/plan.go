@@ -1,0 +1,328 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"gatehouse/internal/backend"
+	"gatehouse/internal/cert"
+	"gatehouse/internal/certstore"
+	"gatehouse/internal/config"
+	"gatehouse/internal/log"
+	"gatehouse/internal/proxy"
+	"gatehouse/internal/rule"
+	"gatehouse/internal/stats"
+)
+
+// plan is a generation that was loaded and not yet applied.
+type plan struct {
+	cfg     *config.Config
+	certs   *certstore.Plan
+	proxies []*proxyGen
+	byName  map[string]*proxyGen
+	logs    map[string]*logTarget    // those the plan uses, new ones not yet started
+	logger  *log.Logger              // the global targets
+	cas     map[string]*cert.CAFile  // by path
+	crls    map[string]*cert.CRLFile // by path
+}
+
+// proxyGen is one section of one generation: a frontend, a backend, or both (listen).
+type proxyGen struct {
+	cfg      *config.Proxy
+	iid      int
+	frontend *proxy.Frontend // nil in a backend
+	backend  *proxy.Backend  // nil in a frontend
+	servers  *backend.Backend
+	task     *task // of servers
+	binds    []*bindGen
+	crts     []string // client certificates of its servers
+	front    *front   // shared by the generations of the frontend; nil in a backend
+	back     *stats.Counters
+}
+
+// builder makes a plan out of a configuration. Faults go to diags and building goes on, so that one run finds them all.
+type builder struct {
+	e     *Engine
+	ctx   context.Context
+	cfg   *config.Config
+	diags *config.Diags
+	plan  *plan
+	last  *generation // the one that serves, nil at start
+	host  string
+}
+
+// Load plans the next generation. Another Load replaces the plan. The configuration is never nil.
+func (e *Engine) Load(ctx context.Context, sources []config.Source) (*config.Config, config.Diags) {
+	cfg, diags := config.Parse(sources, e.o.Parse)
+	e.drop()
+	b := &builder{
+		e: e, ctx: ctx, cfg: cfg, diags: &diags, last: e.gen.Load(), host: hostname(),
+		plan: &plan{
+			cfg: cfg, byName: map[string]*proxyGen{}, logs: map[string]*logTarget{}, cas: map[string]*cert.CAFile{}, crls: map[string]*cert.CRLFile{},
+		},
+	}
+	b.build()
+	if e.o.Check != nil {
+		e.o.Check(cfg, b.plan.certs.Managed(), &diags)
+	}
+	e.plan = b.plan
+	if diags.HasErrors() {
+		e.drop()
+	}
+	return cfg, diags
+}
+
+// drop gives up a plan that will not be applied.
+func (e *Engine) drop() {
+	if e.plan == nil {
+		return
+	}
+	for _, p := range e.plan.proxies {
+		if p.servers != nil {
+			p.servers.Close()
+		}
+	}
+	e.plan = nil
+}
+
+func (b *builder) build() {
+	for i, p := range b.cfg.Proxies {
+		g := &proxyGen{cfg: p, iid: i + 2}
+		if p.ID != 0 {
+			g.iid = p.ID
+		}
+		b.plan.proxies = append(b.plan.proxies, g)
+		b.plan.byName[p.Name] = g
+	}
+	b.plan.logger = b.logger(&config.Proxy{Logs: b.cfg.Global.Logs})
+	b.certificates()
+	for _, g := range b.plan.proxies {
+		if g.cfg.Kind != "frontend" {
+			b.backend(g)
+		}
+	}
+	for _, g := range b.plan.proxies {
+		if g.cfg.Kind != "backend" {
+			b.frontend(g)
+		}
+	}
+	b.problems()
+}
+
+// compiler makes a rule compiler for one section.
+func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
+	return &rule.Compiler{
+		Diags:    b.diags,
+		ReadFile: func(name string) ([]byte, error) { return b.e.o.Host.ReadFile(name, maxRuleFile) },
+		Backends: func(name string) bool {
+			g := b.plan.byName[name]
+			return g != nil && g.cfg.Kind != "frontend"
+		},
+		LookupEnv: func(name string) (string, bool) { v, ok := b.cfg.Env[name]; return v, ok },
+		Hostname:  b.host, Pid: os.Getpid(), Kind: p.Kind, Proxy: p.Name, HTTP: p.Mode == "http",
+	}
+}
+
+const (
+	maxRuleFile = 64 << 20 // pattern files
+	maxPage     = 1 << 20  // error files
+)
+
+func (b *builder) backend(g *proxyGen) {
+	p := g.cfg
+	var old *backend.Backend
+	g.back = new(stats.Counters)
+	if prev := b.previous(p.Name); prev != nil && prev.servers != nil {
+		old = prev.servers
+		g.back = prev.back
+	}
+	c := b.compiler(p)
+	acls := c.ACLs(p.ACLs)
+	logger := b.logger(p)
+	o := backend.Options{
+		Name: p.Name, HTTP: p.Mode == "http", Algorithm: p.Balance, AlgorithmArgs: p.BalanceArgs,
+		Check:          b.check(p),
+		ConnectTimeout: p.TimeoutConnect, QueueTimeout: p.TimeoutQueue, CheckTimeout: p.TimeoutCheck,
+		Retries: 3, Redispatch: p.Redispatch, AllBackups: p.AllBackups, Reuse: p.HTTPReuse, KeepAlive: p.TCPKeepAlive,
+		SpreadChecks: b.cfg.Global.SpreadChecks, LogHealthChecks: p.LogHealthChecks,
+		Counters: g.back, Emit: b.e.emit,
+		Log: func(level, text string) {
+			logger.SendText(level, text)
+			if level == "alert" || level == "emerg" {
+				b.e.o.Notify("ALERT", text)
+			} else {
+				b.e.o.Notify("WARNING", text)
+			}
+		},
+	}
+	if p.Retries != nil {
+		o.Retries = *p.Retries
+	}
+	for _, s := range p.Servers {
+		if so, ok := b.server(g, s, c); ok {
+			o.Servers = append(o.Servers, so)
+		}
+	}
+	servers, err := backend.New(o, old)
+	if err != nil {
+		b.diags.Alert(p.Pos, "%v", err)
+		return
+	}
+	g.servers = servers
+	bo := proxy.BackendOptions{
+		Name: p.Name, HTTP: p.Mode == "http", Servers: servers, Timeouts: timeouts(p), Counters: g.back,
+		HTTPClose: p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq, NoAbortOnClose: p.NoAbortOnClose,
+		Errors: b.pages(p),
+	}
+	if p.Kind == "backend" { // a listen's rules run once, as its frontend's
+		bo.HTTPRequest, bo.HTTPResponse = c.HTTPRequest(p.HTTPRequest, acls), c.HTTPResponse(p.HTTPResponse, acls)
+		bo.AfterResponse = c.HTTPAfterResponse(p.HTTPAfterResponse, acls)
+		bo.ForwardFor = forwardFor(p)
+	}
+	g.backend = proxy.NewBackend(bo)
+}
+
+func (b *builder) frontend(g *proxyGen) {
+	p := g.cfg
+	g.front = b.e.frontOf(p.Name)
+	c := b.compiler(p)
+	acls := c.ACLs(p.ACLs)
+	o := proxy.FrontendOptions{
+		Name: p.Name, HTTP: p.Mode == "http", Timeouts: timeouts(p),
+		HTTPRequest: c.HTTPRequest(p.HTTPRequest, acls), HTTPResponse: c.HTTPResponse(p.HTTPResponse, acls),
+		AfterResponse: c.HTTPAfterResponse(p.HTTPAfterResponse, acls),
+		Log:           b.accessLog(p, c), Errors: b.pages(p), ForwardFor: forwardFor(p),
+		MonitorURI: p.MonitorURI,
+		HTTPClose:  p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq,
+		MaxHdr: b.cfg.Global.MaxHdr, BufSize: b.cfg.Global.BufSize, MaxRewrite: b.cfg.Global.MaxRewrite,
+		Env: b.e.env(), Counters: &g.front.counters, Challenge: b.e.o.Challenge,
+	}
+	for _, r := range p.UseBackend {
+		if sw, ok := b.useBackend(p, r, c, acls); ok {
+			o.UseBackend = append(o.UseBackend, sw)
+		}
+	}
+	byName := b.plan.byName
+	o.Lookup = func(name []byte) *proxy.Backend {
+		if t := byName[string(name)]; t != nil && !t.cfg.Disabled {
+			return t.backend
+		}
+		return nil
+	}
+	switch {
+	case p.DefaultBackend != "":
+		if t := byName[p.DefaultBackend]; t != nil {
+			o.Default = t.backend
+		}
+	case p.Kind == "listen":
+		o.Default = g.backend
+	}
+	g.frontend = proxy.NewFrontend(o)
+	b.binds(g)
+}
+
+// useBackend compiles one use_backend rule: a name known now, or a format made per request.
+func (b *builder) useBackend(p *config.Proxy, r config.Rule, c *rule.Compiler, acls *rule.ACLs) (proxy.Switch, bool) {
+	if len(r.Words) == 0 {
+		return proxy.Switch{}, false
+	}
+	sw := proxy.Switch{Cond: c.Cond(r.Words[1:], r.Pos, acls)}
+	if t := b.plan.byName[r.Words[0]]; t != nil && t.cfg.Kind != "frontend" {
+		sw.Backend = t.backend
+		return sw, t.backend != nil && !t.cfg.Disabled
+	}
+	if !strings.Contains(r.Words[0], "%") {
+		return sw, false // config has refused it
+	}
+	sw.Name = c.Format(r.Words[0], r.Pos, p.Mode == "http")
+	return sw, sw.Name != nil
+}
+
+func timeouts(p *config.Proxy) proxy.Timeouts {
+	t := proxy.Timeouts{
+		Client: p.TimeoutClient, HTTPRequest: p.TimeoutHTTPRequest, KeepAlive: p.TimeoutKeepAlive, Tarpit: p.TimeoutTarpit,
+		Server: p.TimeoutServer, Tunnel: p.TimeoutTunnel, ClientFin: p.TimeoutClientFin, ServerFin: p.TimeoutServerFin,
+	}
+	if t.Tarpit == 0 {
+		t.Tarpit = p.TimeoutConnect
+	}
+	return t
+}
+
+func forwardFor(p *config.Proxy) *proxy.ForwardFor {
+	if p.ForwardFor == nil {
+		return nil
+	}
+	f := &proxy.ForwardFor{Header: strings.ToLower(p.ForwardFor.Header), IfNone: p.ForwardFor.IfNone}
+	if p.ForwardFor.Except != nil {
+		f.Except = *p.ForwardFor.Except
+	}
+	return f
+}
+
+// pages reads the error files of a section; nil when it names none.
+func (b *builder) pages(p *config.Proxy) *proxy.ErrorPages {
+	if len(p.ErrorFiles) == 0 {
+		return nil
+	}
+	files := map[int][]byte{}
+	var pos config.Pos
+	for _, f := range p.ErrorFiles {
+		data, err := b.e.o.Host.ReadFile(f.Path, maxPage)
+		if err != nil {
+			b.diags.Alert(f.Pos, "'errorfile' : error opening file '%s' : %s.", f.Path, reason(err))
+			continue
+		}
+		files[f.Code], pos = data, f.Pos
+	}
+	pages, err := proxy.LoadErrorPages(files)
+	if err != nil {
+		b.diags.Alert(pos, "'errorfile' : %v", err)
+	}
+	return pages
+}
+
+// reason is the machine's word for why a file could not be had, as strerror has it.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "No such file or directory"
+	case errors.Is(err, fs.ErrPermission):
+		return "Permission denied"
+	}
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// previous is the same section in the generation that serves.
+func (b *builder) previous(name string) *proxyGen {
+	if b.last == nil {
+		return nil
+	}
+	return b.last.byName[name]
+}
+
+// check says how checked servers are asked.
+func (b *builder) check(p *config.Proxy) backend.CheckOptions {
+	switch {
+	case p.HTTPCheck != nil:
+		h, err := backend.NewHTTPCheck(p.HTTPCheck)
+		if err != nil {
+			b.diags.Alert(p.HTTPCheck.Pos, "%v", err)
+		}
+		return backend.CheckOptions{Kind: "http", HTTP: h}
+	case p.SSLHelloCheck:
+		return backend.CheckOptions{Kind: "ssl-hello"}
+	}
+	return backend.CheckOptions{}
+}
+
+// resolveTimeout bounds the resolution of one server name when a configuration is loaded.
+const resolveTimeout = 5 * time.Second

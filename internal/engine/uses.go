@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"fmt"
+
+	"gatehouse/internal/cert"
+)
+
+// bindEntry is one entry of a bind line's index, and the use of its certificate.
+type bindEntry struct {
+	bind   *bindGen
+	entry  *cert.Entry
+	detach func() // ends the use; nil before the generation serves
+}
+
+// Prepare refuses a bundle with which no handshake could be made.
+func (u *bindEntry) Prepare(b *cert.Bundle) error { return b.CheckKey() }
+
+// Publish makes the entry serve b. An entry that was off for want of a usable certificate comes on.
+func (u *bindEntry) Publish(b *cert.Bundle) { u.bind.index.Add(u.entry, b) }
+
+// serverUse keeps a server's client certificate in use; the server asks the store at each handshake.
+type serverUse struct{}
+
+func (serverUse) Prepare(b *cert.Bundle) error { return b.CheckKey() }
+func (serverUse) Publish(*cert.Bundle)         {}
+
+// listUse lets a bind line follow a crt-list or directory. Its methods are called one at a time, by the store.
+type listUse struct {
+	e    *Engine
+	bind *bindGen
+	list string
+}
+
+// PrepareAdd refuses a line with which no handshake could be made.
+func (u *listUse) PrepareAdd(line cert.Line, b *cert.Bundle) error {
+	if line.Options != nil {
+		merged := line.Options.Merge(u.bind.tls)
+		if _, _, err := merged.VersionRange(); err != nil {
+			return fmt.Errorf("'%s': %w", line.Cert, err)
+		}
+	}
+	return b.CheckKey()
+}
+
+// Add makes the line answer handshakes.
+func (u *listUse) Add(line cert.Line, b *cert.Bundle) {
+	use := &bindEntry{bind: u.bind, entry: u.bind.lineEntry(u.list, line)}
+	use.entry.Default = len(u.bind.entries) == 0
+	u.bind.entries = append(u.bind.entries, use)
+	use.detach = u.e.o.Store.Attach(line.Cert, use)
+	u.bind.index.Add(use.entry, b)
+}
+
+// Remove takes the line out; handshakes that chose it finish.
+func (u *listUse) Remove(line cert.Line) {
+	i := u.find(line)
+	if i < 0 {
+		return
+	}
+	use := u.bind.entries[i]
+	use.detach()
+	u.bind.index.Remove(use.entry)
+	u.bind.entries = append(u.bind.entries[:i:i], u.bind.entries[i+1:]...)
+}
+
+// Defaults names the bind line when the line is its default certificate, which cannot go away.
+func (u *listUse) Defaults(line cert.Line) []string {
+	i := u.find(line)
+	if i < 0 || !u.bind.entries[i].entry.Default || u.bind.index.StrictSNI() {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s:%d", u.bind.cfg.Pos.File, u.bind.cfg.Pos.Line)}
+}
+
+func (u *listUse) find(line cert.Line) int {
+	for i, use := range u.bind.entries {
+		e := use.entry
+		if e.List == u.list && e.Line == line.N && e.Name == line.Cert {
+			return i
+		}
+	}
+	return -1
+}
+
+// follow attaches the uses of a generation. Commits are held back by the caller.
+func (e *Engine) follow(g *generation) {
+	store := e.o.Store
+	for _, x := range g.proxies {
+		for _, b := range x.binds {
+			for _, u := range b.entries {
+				u.detach = store.Attach(u.entry.Name, u)
+			}
+			for _, list := range b.lists {
+				g.detach = append(g.detach, store.AttachList(list, &listUse{e: e, bind: b, list: list}))
+			}
+		}
+		for _, name := range x.crts {
+			g.detach = append(g.detach, store.Attach(name, serverUse{}))
+		}
+	}
+	store.SetTrust(g.cas, g.crls)
+}
+
+// unfollow ends the uses of a generation.
+func (g *generation) unfollow() {
+	for _, x := range g.proxies {
+		for _, b := range x.binds {
+			for _, u := range b.entries {
+				u.detach()
+			}
+		}
+	}
+	for _, detach := range g.detach {
+		detach()
+	}
+}
