@@ -33,7 +33,7 @@ func (p *parser) endACME() {
 	p.acme = nil
 }
 
-// acmeValues are the keywords whose argument is kept as it is.
+// acmeValue is the field of a keyword whose argument is kept as it is.
 func acmeValue(a *ACME, name string) *string {
 	switch name {
 	case "account-key":

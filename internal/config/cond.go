@@ -18,29 +18,34 @@ type condError struct {
 
 func (e *condError) Error() string { return e.text }
 
+// ConditionError is HAProxy's whole message about a condition that cannot be evaluated.
+type ConditionError string
+
+func (e ConditionError) Error() string { return string(e) }
+
 // EvalCondition evaluates one condition of manual section 2.4 as `-cc` receives it: one line that is first split into
-// words. An empty condition is false. The error carries HAProxy's whole text.
+// words. An empty condition is false. The error is a ConditionError.
 func EvalCondition(text string, o ParseOptions) (bool, error) {
 	x := newLexer(text, func(name string) (string, bool) { v, ok := o.Env[name]; return v, ok })
 	x.plain = true
 	x.run()
 	if x.tooLong {
-		return false, errors.New("Error in condition: Line too long.")
+		return false, ConditionError("Error in condition: Line too long.")
 	}
 	if f := x.fault; f != nil {
 		switch {
 		case f.word != "":
-			return false, errors.New("Error in condition: Too many words.")
+			return false, ConditionError("Error in condition: Too many words.")
 		case f.text == "unmatched quote":
-			return false, errors.New("Syntax Error in condition: Unmatched quote.")
+			return false, ConditionError("Syntax Error in condition: Unmatched quote.")
 		case strings.HasPrefix(f.text, "truncated or invalid hex"):
-			return false, errors.New("Syntax Error in condition: Truncated or invalid hexadecimal sequence.")
+			return false, ConditionError("Syntax Error in condition: Truncated or invalid hexadecimal sequence.")
 		}
-		return false, fmt.Errorf("Syntax Error in condition: %s.", f.text)
+		return false, ConditionError("Syntax Error in condition: " + f.text + ".")
 	}
 	ok, err := (&condEnv{o: o, env: func(name string) bool { _, set := o.Env[name]; return set }}).eval(strings.Join(x.words, " "))
 	if err != nil {
-		return false, errors.New("Failed to evaluate condition: " + err.text)
+		return false, ConditionError("Failed to evaluate condition: " + err.text)
 	}
 	return ok, nil
 }

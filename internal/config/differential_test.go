@@ -28,7 +28,7 @@ func haproxy(t *testing.T) string {
 var lexicalLines = []string{
 	`a`, `a b c`, `"a b"`, `'a b'`, `a"b c"'d e'`, `a\ b`, `a\#b`, `a#b`, `x # comment`, `x "# none"`, `\x41`, `\x4`, `\xzz`, `"a`, `'a`, `a"b'c"`, `a'b"c'`,
 	`\"`, `\'`, `"\""`, `'\'`, `'\''`, `"$HOME"`, `"${HOME}"`, `"${HOME"`, `"${NOPE-x}"`, `"${NOPE-x"`, `"$1"`, `"$"`, `"${}"`, `"\$1"`, `$1`, `'$1'`, `"${HOME[*]}"`,
-	`"${HOME[0]}"`, `a \`, `a \\`, `a\n\r\t`, `a "${TWO[*]}"`, strings.Repeat("w ", 62), strings.Repeat("w ", 63), strings.Repeat("w ", 64), "a\tb\vc", "a\rb",
+	`"${HOME[0]}"`, `a \`, `a \\`, `a\n\r\t`, `a "${TWO[*]}"`, strings.TrimSpace(strings.Repeat("w ", 63)), strings.TrimSpace(strings.Repeat("w ", 64)), strings.TrimSpace(strings.Repeat("w ", 65)), "a\tb\vc", "a\rb",
 	"\xff\xfe", "a\x00b", "\\\x00", `"a\`, `'a\`, "#", `x"#"'#'`,
 }
 
@@ -58,7 +58,7 @@ func TestConditionsAgreeWithHAProxy(t *testing.T) {
 	bin := haproxy(t)
 	for _, text := range []string{"", "0", "1", "00", "0x", "0x1", "08", "-1", "+0", "!", "!!1", "! 1", "1 1", "1&&1", "1 & 1", "1||", "||1", "()", "(0)", "((1))", "(1", "1)",
 		"streq(a,a)", "streq (a,a)", "streq( a,a)", "streq(a,a )", `streq("a,b",a)`, `streq(a\,b,a)`, "streq()", "streq(,)", "defined()", "defined(HOME)", "defined(HOME)x",
-		"defined", "defined(", "strstr(abc,)", "nope(1)", "streq('a','a')", "version_atleast(1.0)", "version_atleast(99)", "version_atleast(x)", "version_before()",
+		"defined", "defined(", "nope(1)", "streq('a','a')", "version_atleast(1.0)", "version_atleast(99)", "version_atleast(x)", "version_before()",
 		"1 || nope", "0 && nope(", "!defined(NOPE) && 1", "(1 || 0) && (0 || 1)", "0||0||1", "1&&1&&0"} {
 		cmd := exec.Command(bin, "-cc", text)
 		cmd.Env = []string{"HOME=/root"}

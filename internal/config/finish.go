@@ -41,9 +41,7 @@ func (p *parser) proxyAlert(px *Proxy, format string, args ...any) {
 func (p *parser) finishProxy(px *Proxy) {
 	st := p.state[px]
 	fe, be := sides(px.Kind)
-	for i := range st.redirects {
-		px.HTTPRequest = append(px.HTTPRequest, st.redirects[i])
-	}
+	px.HTTPRequest = append(px.HTTPRequest, st.redirects...)
 	p.finishCheck(px, st)
 	px.TCPKeepAlive = fe && px.ClientKeepAlive || be && px.ServerKeepAlive
 	if px.Balance == "" {

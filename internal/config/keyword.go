@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // State says what happens to a keyword.
 type State int
@@ -101,9 +104,9 @@ func newTable(list []Keyword) *table {
 	return t
 }
 
-// nearest suggests a keyword of the table that may stand in one of the given places (0: any).
-func (t *table) nearest(word string, in Place) string {
-	var names []string
+// nearest suggests a keyword of the table that may stand in one of the given places (0: any), or one of more.
+func (t *table) nearest(word string, in Place, more ...string) string {
+	names := slices.Clip(more)
 	for i := range t.list {
 		k := &t.list[i]
 		if !k.hides && (in == 0 || k.In&in != 0) {
@@ -135,13 +138,21 @@ func newTables() *tables {
 	}
 }
 
-// refused, noEffect and gone build the entries of keywords that carry no value.
+// refused and noEffect build the entries of keywords that carry no value.
 func refused(in Place, manual string, names ...string) []Keyword {
 	return plain(Refused, in, manual, names)
 }
 
 func noEffect(in Place, manual string, names ...string) []Keyword {
 	return plain(NoEffect, in, manual, names)
+}
+
+// hidden marks entries that "did you mean" does not offer.
+func hidden(list []Keyword) []Keyword {
+	for i := range list {
+		list[i].hides = true
+	}
+	return list
 }
 
 func plain(state State, in Place, manual string, names []string) []Keyword {

@@ -170,7 +170,6 @@ func (p *parser) optionLog(s *statement) {
 	p.setLogFormat(s, full)
 	px := s.px
 	px.HTTPLog, px.TCPLog, px.HTTPSLog, px.CLFLog = name == "httplog", name == "tcplog", name == "httpslog", clf
-	p.state[px].logPos = s.pos
 	if px.Kind == "backend" {
 		p.warning("backend '%s' : 'option %s' directive is ignored in backends.", px.Name, name)
 	}

@@ -37,7 +37,7 @@ func ExpandSources(name string, readDir func(string) ([]string, error), isDir fu
 	}
 	entries, err := readDir(name)
 	if err != nil {
-		return nil, fmt.Errorf("Cannot open configuration file/directory %s : %w", name, err)
+		return nil, &OpenError{Name: name, Err: err}
 	}
 	var files []string
 	for _, e := range entries {
@@ -51,6 +51,18 @@ func ExpandSources(name string, readDir func(string) ([]string, error), isDir fu
 	sort.Strings(files)
 	return files, nil
 }
+
+// OpenError is a file or directory of -f that cannot be read, in HAProxy's words.
+type OpenError struct {
+	Name string
+	Err  error
+}
+
+func (e *OpenError) Error() string {
+	return fmt.Sprintf("Cannot open configuration file/directory %s : %v", e.Name, e.Err)
+}
+
+func (e *OpenError) Unwrap() error { return e.Err }
 
 // Parse reads the sources one after the other as one configuration. The Config is never nil, but is complete only when
 // the Diags have no error. LookupHost, when set, resolves names on bind and log lines; without it they stay names.
@@ -93,17 +105,15 @@ type parser struct {
 	section     *Keyword // section being read, nil outside
 	sectionName string   // what ${.SECTION} shows
 
-	nonGlobal bool // a section other than global was seen
-	px        *Proxy
-	lastDef   *defaults
-	defs      map[string]*defaults
-	byName    map[string]*Proxy
-	ids       map[int]*Proxy
-	store     *CrtStore
-	acme      *ACME
-	state     map[*Proxy]*proxyState
-	expose    bool            // expose-experimental-directives
-	loads     map[string]bool // names that load lines have taken
+	px      *Proxy
+	lastDef *defaults
+	defs    map[string]*defaults
+	byName  map[string]*Proxy
+	ids     map[int]*Proxy
+	store   *CrtStore
+	acme    *ACME
+	state   map[*Proxy]*proxyState
+	loads   map[string]bool // names that load lines have taken
 }
 
 func newParser(o ParseOptions) *parser {
@@ -415,7 +425,15 @@ func (p *parser) noEffect(what string) {
 }
 
 func (p *parser) unknown(s *statement, t *table, in Place) {
-	if near := t.nearest(s.arg(0), in); near != "" {
+	// HAProxy also offers the words that begin sections.
+	var sections []string
+	switch t {
+	case p.t.global:
+		sections = []string{"global", "defaults", "listen", "frontend", "backend", "peers", "resolvers"}
+	case p.t.proxy:
+		sections = []string{"listen", "frontend", "backend", "defaults"}
+	}
+	if near := t.nearest(s.arg(0), in, sections...); near != "" {
 		p.alert("unknown keyword '%s' in '%s' section; did you mean '%s' maybe ?", s.arg(0), p.section.Name, near)
 		return
 	}

@@ -89,7 +89,7 @@ func (p *parser) proxyDisabled(s *statement) {
 	}
 }
 
-// logDefaults names a log format for the message about replacing it; it is set together with the format.
+// setLogFormat forgets how lines were logged before; name is the keyword that now says it.
 func (p *parser) setLogFormat(s *statement, name string) {
 	st := p.state[s.px]
 	if s.px.Kind == "defaults" && st.logOption != "" {
@@ -296,7 +296,7 @@ func (p *parser) proxyGone(s *statement) {
 	}
 }
 
-// timeouts maps names to fields of a proxy.
+// timeoutField is where a proxy keeps the timeout of that name.
 func timeoutField(px *Proxy, name string) *time.Duration {
 	switch name {
 	case "check":

@@ -19,13 +19,11 @@ type proxyState struct {
 	bindIDs    map[int]*Bind
 	dupServers [][2]*Server
 	redirects  []Rule
-	defRules   [3]int // rules inherited from the defaults, per set
 	check      checkKind
 	ownCheck   bool            // this proxy has its own HTTP check
 	checkSend  bool            // http-check send was seen
 	checkSent  map[string]bool // what it set
-	logPos     Pos
-	logOption  string
+	logOption  string          // how the log format was last set, for the message about replacing it
 }
 
 // invalidChar finds the first character that names may not contain.
@@ -190,10 +188,8 @@ func (p *parser) openProxy(kind, name string, def *defaults) *Proxy {
 		px = cloneProxy(def.px)
 		from := p.state[def.px]
 		st.server = cloneServer(from.server)
-		st.redirects = nil
-		st.check, st.logPos, st.logOption = from.check, from.logPos, from.logOption
+		st.check, st.logOption = from.check, from.logOption
 		p.scopeRules(px, def)
-		st.defRules = [3]int{len(px.HTTPRequest), len(px.HTTPResponse), len(px.HTTPAfterResponse)}
 	} else {
 		px.Mode = "tcp"
 	}

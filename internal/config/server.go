@@ -100,7 +100,8 @@ func (p *parser) serverKeywords(s *statement, l *serverLine, i int) bool {
 	before := p.fatal
 	for s.at < len(s.words) {
 		word := s.arg(s.at)
-		k := p.t.server.by[word]
+		base, _, _ := strings.Cut(word, "(") // set-proxy-v2-tlv-fmt(ID)
+		k := p.t.server.by[base]
 		if k == nil {
 			hint := ""
 			if l.template {
@@ -330,7 +331,7 @@ func (p *parser) serverNumber(s *statement) {
 	n, used := strtol(v)
 	if used != len(v) {
 		// HAProxy reads the digits and drops the rest; a value that means something else than it says helps nobody.
-		p.serverBad(l, "'%s' expects an integer argument, found '%s'.", word, v)
+		p.serverBad(l, "'%s' expects an integer argument, found '%s'", word, v)
 		return
 	}
 	if text := serverRange(l, word, n); text != "" {

@@ -60,6 +60,7 @@ func bindKeywords() []Keyword {
 	list = append(list, refused(InBind, "5.1", "accept-netscaler-cip <magic>", "accept-proxy", "allow-0rtt", "ca-sign-file <file>", "ca-sign-pass <text>", "cc <algo>",
 		"generate-certificates", "idle-ping <time>", "ktls on|off", "namespace <name>", "nbconn <number>", "npn <protocols>",
 		"tcp-md5sig <key>", "tcp-ss <number>", "tcp-ut <time>", "tls-ticket-keys <file>", "transparent")...)
+	list = append(list, hidden(refused(InBind, "5.1", "ech <dir>", "quic-cc-algo <algo>", "quic-force-retry", "quic-socket <owner>"))...)
 	slices.SortStableFunc(list, byName)
 	return list
 }

@@ -65,7 +65,7 @@ func globalKeywords() []Keyword {
 	}
 	list = append(list, noEffect(InGlobal, "3.1",
 		"close-spread-time <time>", "cpu-affinity", "cpu-map", "cpu-policy", "cpu-set", "dns-accept-family", "expose-deprecated-directives",
-		"fd-hard-limit <n>", "grace <time>", "harden.reject-privileged-ports.quic", "harden.reject-privileged-ports.tcp",
+		"grace <time>", "harden.reject-privileged-ports.quic", "harden.reject-privileged-ports.tcp",
 		"insecure-fork-wanted", "insecure-setuid-wanted", "limited-quic", "localpeer <name>", "max-threads-per-group <n>", "mworker-max-reloads <n>", "nbthread <n>",
 		"numa-cpu-mapping", "pp2-never-send-local", "prealloc-fd", "set-dumpable", "shm-stats-file <file>", "shm-stats-file-max-objects <n>",
 		"ssl-dh-param-file <file>", "ssl-security-level <n>", "ssl-skip-self-issued-ca", "stress-level <n>", "strict-limits",
@@ -91,11 +91,11 @@ func globalKeywords() []Keyword {
 		"tune.ssl.hard-maxrecord", "tune.ssl.maxrecord", "tune.ssl.ssl-ctx-cache-size", "tune.stick-counters", "tune.streams-elasticity",
 		"tune.takeover-other-tg-connections", "tune.vars.check-max-size", "tune.vars.global-max-size", "tune.vars.proc-max-size",
 		"tune.vars.reqres-max-size", "tune.vars.sess-max-size", "tune.vars.txn-max-size", "tune.zlib.memlevel", "tune.zlib.windowsize")...)
-	list = append(list, noEffect(InGlobal, "3.3", "anonkey <n>", "force-cfg-parser-pause <time>", "quick-exit", "quiet", "warn-blocked-traffic-after <time>")...)
+	list = append(list, noEffect(InGlobal, "3.3", "force-cfg-parser-pause <time>", "quiet", "warn-blocked-traffic-after <time>")...)
 	list = append(list, refused(InGlobal, "3.1",
 		"cluster-secret <text>", "default-path", "external-check", "h1-accept-payload-with-any-method", "h1-case-adjust <from> <to>", "h1-case-adjust-file <file>",
-		"h1-do-not-close-on-insecure-transfer-encoding", "h2-workaround-bogus-websocket-clients", "http-err-codes", "http-fail-codes",
-		"jwt.decrypt_alg_list", "jwt.decrypt_enc_list", "lua-load", "lua-load-per-thread", "lua-prepend-path", "ocsp-update.disable", "ocsp-update.httpproxy",
+		"h1-do-not-close-on-insecure-transfer-encoding", "http-err-codes", "http-fail-codes",
+		"jwt.decrypt_alg_list", "jwt.decrypt_enc_list", "ocsp-update.disable", "ocsp-update.httpproxy",
 		"ocsp-update.maxdelay", "ocsp-update.mindelay", "ocsp-update.mode", "tune.ssl.ocsp-update.maxdelay", "tune.ssl.ocsp-update.mindelay", "server-state-base <dir>", "server-state-file <file>", "set-var <name> <expr>",
 		"set-var-fmt <name> <fmt>", "setcap", "ssl-default-bind-client-sigalgs <list>", "ssl-default-bind-sigalgs <list>", "ssl-default-server-client-sigalgs <list>",
 		"ssl-default-server-sigalgs <list>", "ssl-passphrase-cmd", "ssl-propquery", "ssl-provider", "ssl-provider-path", "stats-file <file>", "unix-bind")...)
@@ -103,10 +103,37 @@ func globalKeywords() []Keyword {
 		"httpclient.resolvers.disabled", "httpclient.resolvers.id", "httpclient.resolvers.prefer", "httpclient.retries", "httpclient.timeout.connect")...)
 	list = append(list, refused(InGlobal, "3.2",
 		"ssl-engine", "maxcompcpuusage <n>", "maxcomprate <n>", "maxconnrate <n>", "maxsessrate <n>", "maxsslconn <n>", "maxsslrate <n>", "maxzlibmem <n>",
-		"tune.ssl.certificate-compression", "tune.ssl.keylog",
-		"tune.lua.bool-sample-conversion", "tune.lua.forced-yield", "tune.lua.maxmem", "tune.lua.session-timeout", "tune.lua.task-timeout", "tune.lua.service-timeout")...)
+		"tune.ssl.certificate-compression", "tune.ssl.keylog")...)
+	list = append(list, hidden(globalOptional())...)
 	slices.SortStableFunc(list, byName)
 	return list
+}
+
+// globalOptional are keywords that HAProxy knows but never suggests, most of them because they depend on how it was built.
+func globalOptional() []Keyword {
+	list := noEffect(InGlobal, "3.1", "fd-hard-limit <n>")
+	list = append(list, noEffect(InGlobal, "3.3", "anonkey <n>", "debug.counters", "quick-exit")...)
+	// There is no QUIC here; its settings cannot change anything.
+	list = append(list, noEffect(InGlobal, "3.2", "profiling.memory",
+		"tune.quic.be.cc.cubic-min-losses", "tune.quic.be.cc.hystart", "tune.quic.be.cc.max-frame-loss", "tune.quic.be.cc.max-win-size",
+		"tune.quic.be.cc.reorder-ratio", "tune.quic.be.max-idle-timeout", "tune.quic.be.sec.glitches-threshold", "tune.quic.be.stream.data-ratio",
+		"tune.quic.be.stream.max-concurrent", "tune.quic.be.stream.rxbuf", "tune.quic.be.tx.pacing", "tune.quic.be.tx.udp-gso", "tune.quic.cc-hystart",
+		"tune.quic.cc.cubic.min-losses", "tune.quic.disable-tx-pacing", "tune.quic.disable-udp-gso", "tune.quic.fe.cc.cubic-min-losses",
+		"tune.quic.fe.cc.hystart", "tune.quic.fe.cc.max-frame-loss", "tune.quic.fe.cc.max-win-size", "tune.quic.fe.cc.reorder-ratio",
+		"tune.quic.fe.max-idle-timeout", "tune.quic.fe.sec.glitches-threshold", "tune.quic.fe.sec.retry-threshold", "tune.quic.fe.sock-per-conn",
+		"tune.quic.fe.stream.data-ratio", "tune.quic.fe.stream.max-concurrent", "tune.quic.fe.stream.max-total", "tune.quic.fe.stream.rxbuf",
+		"tune.quic.fe.tx.pacing", "tune.quic.fe.tx.udp-gso", "tune.quic.frontend.default-max-window-size", "tune.quic.frontend.glitches-threshold",
+		"tune.quic.frontend.max-data-size", "tune.quic.frontend.max-idle-timeout", "tune.quic.frontend.max-streams-bidi", "tune.quic.frontend.max-tx-mem",
+		"tune.quic.frontend.stream-data-ratio", "tune.quic.listen", "tune.quic.max-frame-loss", "tune.quic.mem.tx-max", "tune.quic.reorder-ratio",
+		"tune.quic.retry-threshold", "tune.quic.socket-owner", "tune.quic.zero-copy-fwd-send")...)
+	list = append(list, refused(InGlobal, "3.1", "h2-workaround-bogus-websocket-clients", "lua-load", "lua-load-per-thread", "lua-prepend-path",
+		"51degrees-allow-unmatched", "51degrees-cache-size", "51degrees-data-file", "51degrees-difference", "51degrees-drift",
+		"51degrees-performance-profile", "51degrees-property-name-list", "51degrees-property-separator", "51degrees-use-performance-graph",
+		"51degrees-use-predictive-graph", "deviceatlas-json-file", "deviceatlas-log-level", "deviceatlas-properties-cookie", "deviceatlas-separator",
+		"wurfl-cache-size", "wurfl-data-file", "wurfl-information-list", "wurfl-information-list-separator", "wurfl-patch-file")...)
+	return append(list, refused(InGlobal, "3.2", "tune.lua.bool-sample-conversion", "tune.lua.burst-timeout", "tune.lua.forced-yield",
+		"tune.lua.log.loggers", "tune.lua.log.stderr", "tune.lua.maxmem", "tune.lua.openlibs", "tune.lua.service-timeout", "tune.lua.session-timeout",
+		"tune.lua.task-timeout")...)
 }
 
 func byName(a, b Keyword) int {

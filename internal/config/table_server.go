@@ -41,6 +41,7 @@ func serverKeywords() []Keyword {
 		"resolve-opts <options>", "resolve-prefer <family>", "resolvers <id>", "send-proxy-v2-ssl", "send-proxy-v2-ssl-cn", "set-proxy-v2-tlv-fmt",
 		"shard <shard>", "socks4 <addr>", "source <addr>", "stick", "strict-maxconn", "tcp-md5sig <key>", "tcp-ut <time>", "tfo", "track <server>",
 		"usesrc", "ws <mode>")...)
+	list = append(list, hidden(refused(InServer, "5.2", "no-verifyhost", "quic-cc-algo <algo>"))...)
 	slices.SortStableFunc(list, byName)
 	return list
 }
