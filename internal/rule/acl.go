@@ -221,7 +221,7 @@ func (c *Compiler) aclFlags(words []string, x *Expr, method string) (fl aclWords
 	return fl, nil
 }
 
-// patternFile reads patterns, one on a line; lines that are empty or start with # are left out.
+// patternFile reads patterns, one on a line, blanks at its end included. Lines that are empty or start with # are left out.
 func (c *Compiler) patternFile(name string) ([]string, error) {
 	if strings.HasPrefix(name, "virt@") || strings.HasPrefix(name, "opt@") {
 		return nil, fmt.Errorf("pattern file '%s': only files are supported", name)
@@ -232,8 +232,14 @@ func (c *Compiler) patternFile(name string) ([]string, error) {
 	}
 	var patterns []string
 	for line := range strings.Lines(string(data)) {
-		line = strings.Trim(line, " \t\r\n")
-		if line != "" && line[0] != '#' {
+		if line[0] == '#' {
+			continue
+		}
+		line = strings.TrimLeft(line, " \t")
+		if end := strings.IndexAny(line, "\r\n"); end >= 0 {
+			line = line[:end]
+		}
+		if line != "" {
 			patterns = append(patterns, line)
 		}
 	}
@@ -250,8 +256,9 @@ func (c *Compiler) readFile(name string) ([]byte, error) {
 func buildTest(x *Expr, fl aclWords) (aclTest, error) {
 	m := methods[fl.method]
 	switch {
-	case fl.method == "meth": // patterns are method names; case matters
-		m = methods["str"]
+	case fl.method == "meth":
+		built, err := buildMethods(fl.patterns, fl.fold)
+		return aclTest{x, stream.KindMeth, built}, err
 	case m == nil:
 		return aclTest{}, fmt.Errorf("matching method must be specified first (using '-m') when using a sample fetch of this type ('%s')", x.name)
 	}

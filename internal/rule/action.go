@@ -91,12 +91,22 @@ func (c *Compiler) HTTPAfterResponse(rules []config.Rule, acls *ACLs) *Set {
 	return c.set(rules, acls, inAfterResponse, atAfter)
 }
 
+// finalActions end a set whenever they are done.
+var finalActions = map[string]bool{"allow": true, "deny": true, "return": true, "redirect": true, "reject": true, "tarpit": true}
+
 func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at uint8) *Set {
 	set := &Set{}
 	for _, r := range rules {
-		if done, ok := c.rule(r, acls, in, at); ok {
-			set.rules = append(set.rules, done)
+		done, ok := c.rule(r, acls, in, at)
+		if !ok {
+			continue
 		}
+		if n := len(set.rules); n > 0 && set.rules[n-1].cond == nil && finalActions[set.rules[n-1].name] {
+			*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelWarning, Pos: r.Pos, Text: fmt.Sprintf(
+				"config : parsing [%s:%d]: previous '%s' action is final and has no condition attached, further entries are NOOP.",
+				r.Pos.File, r.Pos.Line, in.name)})
+		}
+		set.rules = append(set.rules, done)
 	}
 	if len(set.rules) == 0 {
 		return nil

@@ -209,11 +209,11 @@ func replaceValues(s *stream.Stream, env Env, line []byte, re *regexp.Regexp, f 
 	var out []byte
 	for {
 		end := valueEnd(line)
-		value := bytes.Trim(line[:end], " \t")
-		lead := bytes.Index(line[:end], value)
-		out = append(out, line[:lead]...)
-		out = append(out, replaceWhole(s, env, value, re, f)...)
-		out = append(out, line[lead+len(value):end]...)
+		if value := bytes.Trim(line[:end], " \t"); re.Match(value) { // the blanks around it go too
+			out = append(out, replaceWhole(s, env, value, re, f)...)
+		} else {
+			out = append(out, line[:end]...)
+		}
 		if end == len(line) {
 			return s.Scratch(out)
 		}

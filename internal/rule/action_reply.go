@@ -23,28 +23,25 @@ func replyActions() []action {
 var errorFileCodes = map[int]bool{200: true, 400: true, 401: true, 403: true, 404: true, 405: true, 407: true, 408: true, 410: true,
 	413: true, 414: true, 421: true, 422: true, 425: true, 429: true, 431: true, 500: true, 501: true, 502: true, 503: true, 504: true}
 
+// reasons are the phrases HAProxy sends where they are not those of the IANA registry.
+var reasons = map[int]string{
+	210: "Content Different", 300: "Multiple Choices", 310: "Too many Redirects", 408: "Request Time-out", 414: "Request-URI Too Long",
+	416: "Requested range unsatisfiable", 417: "Expectation failed", 422: "Unprocessable Content", 424: "Method failure", 449: "Retry With",
+	450: "Blocked by Windows Parental Controls", 456: "Unrecoverable Error", 499: "client has closed connection",
+	502: "Bad Gateway or Proxy Error", 504: "Gateway Time-out", 505: "HTTP Version not supported", 506: "Variant also negotiate",
+	507: "Insufficient storage", 508: "Loop detected", 509: "Bandwidth Limit Exceeded", 510: "Not extended",
+	511: "Network authentication required", 520: "Web server is returning an unknown error",
+}
+
 // ReasonOf returns the reason phrase that HAProxy sends with a status.
 func ReasonOf(status int) string {
-	switch status {
-	case 207:
-		return "Multi-Status"
-	case 408:
-		return "Request Time-out"
-	case 504:
-		return "Gateway Time-out"
-	case 400:
-		return "Bad request"
-	case 413:
-		return "Payload Too Large"
-	case 414:
-		return "URI Too Long"
-	case 422:
-		return "Unprocessable Content"
-	}
-	if t := http.StatusText(status); t != "" {
+	if t := reasons[status]; t != "" {
 		return t
 	}
-	return "Other"
+	if t := http.StatusText(status); t != "" && status != 208 {
+		return t
+	}
+	return [...]string{"Informational", "Success", "Redirection", "Client Error", "Server Error"}[max(min(status/100, 5), 1)-1]
 }
 
 // answer puts a reply into the stream.
@@ -58,7 +55,7 @@ func answer(s *stream.Stream, kind VerdictKind, r Reply) Verdict {
 type replySpec struct {
 	kind        VerdictKind
 	status      int
-	contentType string
+	contentType []byte
 	body        *Format // nil: raw, or the error page
 	raw         []byte
 	source      string // which argument gave the body, "" for none
@@ -79,6 +76,9 @@ func bindReply(kind VerdictKind, status int) func(*ruleParser) (actionFunc, erro
 			}
 		}
 		r := &replySpec{kind: kind, status: status}
+		if kind != VerdictReturn && plainDeny(p.words) {
+			r.source = "default-errorfiles"
+		}
 		for len(p.words) > 0 {
 			used, err := r.argument(p)
 			if err != nil {
@@ -91,8 +91,20 @@ func bindReply(kind VerdictKind, status int) func(*ruleParser) (actionFunc, erro
 		if err := r.check(); err != nil {
 			return nil, err
 		}
+		if len(r.contentType) > 0 && r.body == nil && len(r.raw) == 0 && r.file == nil {
+			p.c.Diags.Warning(p.pos, "content-type '%s' ignored by the http reply because neither errorfile nor payload defined.", r.contentType)
+		}
 		return r.run, nil
 	}
+}
+
+// plainDeny reports whether a deny rule says no more than its status the old way: the error page is sent then, and only then,
+// without being asked for.
+func plainDeny(words []string) bool {
+	if len(words) > 1 && words[0] == "deny_status" {
+		words = words[2:]
+	}
+	return len(words) == 0 || isCondWord(words[0])
 }
 
 // argument reads one argument of the reply; false when the next word is none.
@@ -125,7 +137,7 @@ func (r *replySpec) argument(p *ruleParser) (bool, error) {
 	case "status", "deny_status":
 		return true, r.setStatus(w[0])
 	case "content-type":
-		r.contentType = w[0]
+		r.contentType = []byte(w[0])
 		if !headerSafe([]byte(w[0])) {
 			err = fmt.Errorf("a header value must not contain CR, LF or NUL")
 		}
@@ -196,10 +208,8 @@ func (r *replySpec) setBody(p *ruleParser, word, value string) error {
 func (r *replySpec) check() error {
 	switch {
 	case r.source == "default-errorfiles" && !errorFileCodes[r.status]:
-		return fmt.Errorf("status code '%d' not handled by default with 'default-errorfiles' argument.", r.status)
-	case r.source == "" && r.kind != VerdictReturn && !errorFileCodes[r.status]:
-		return fmt.Errorf("status code '%d' not handled by default with '%s' argument.", r.status, "default-errorfiles")
-	case (len(r.raw) > 0 || r.body != nil) && r.contentType == "":
+		return fmt.Errorf("status code '%d' not handled by default with 'default-errorfiles' argument", r.status)
+	case (len(r.raw) > 0 || r.body != nil) && len(r.contentType) == 0:
 		if r.body != nil {
 			return fmt.Errorf("a content type must be defined with a log-format payload")
 		}
@@ -215,7 +225,7 @@ func (r *replySpec) run(s *stream.Stream, env Env) Verdict {
 	switch {
 	case r.file != nil:
 		reply.Status, reply.Reason, reply.Body = r.file.Status, r.file.Reason, r.file.Body
-	case r.source == "default-errorfiles", r.source == "" && r.kind != VerdictReturn:
+	case r.source == "default-errorfiles":
 		reply.ErrorFile = r.status
 	case r.body != nil:
 		reply.Body = r.body.bytes(s, env)
@@ -226,12 +236,13 @@ func (r *replySpec) run(s *stream.Stream, env Env) Verdict {
 	fields := &s.Reply.Fields
 	if r.file != nil {
 		*fields = append(*fields, r.file.Fields...)
-	} else if len(reply.Body) > 0 {
-		*fields = append(*fields, stream.Field{Name: contentType, Value: []byte(r.contentType)})
 	}
 	for i := range r.fields {
 		f := &r.fields[i]
 		*fields = append(*fields, stream.Field{Name: f.name, Value: fieldValue(f.value.bytes(s, env))})
+	}
+	if r.file == nil && len(reply.Body) > 0 {
+		*fields = append(*fields, stream.Field{Name: contentType, Value: r.contentType})
 	}
 	return v
 }

@@ -137,7 +137,37 @@ func assignTarget(s *stream.Stream, set setter, value []byte) Verdict {
 		return overflow(s)
 	}
 	s.Req.Target = t
+	if host := authority(t); host != nil {
+		setHost(s, host)
+	}
 	return goOn
+}
+
+var hostName = []byte("host")
+
+// setHost replaces the Host field where it stands.
+func setHost(s *stream.Stream, host []byte) {
+	for i := range s.Req.Fields {
+		if string(s.Req.Fields[i].Name) == "host" {
+			s.Req.Fields[i].Value = host
+			return
+		}
+	}
+	s.Req.Fields = append(s.Req.Fields, stream.Field{Name: hostName, Value: host})
+}
+
+// authority returns the host of a target in absolute form, with which the Host field must agree (RFC 9112 section 3.2.2); nil
+// for any other form.
+func authority(target []byte) []byte {
+	i := bytes.Index(target, []byte("://"))
+	if i <= 0 || !isToken(target[:i]) {
+		return nil
+	}
+	rest := target[i+3:]
+	if end := bytes.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	return rest[bytes.LastIndexByte(rest, '@')+1:]
 }
 
 var encodeTarget = bytesOf("\x7f", [2]int{0, 32})

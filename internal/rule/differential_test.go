@@ -165,8 +165,8 @@ func needHAProxy(t *testing.T) string {
 	return program
 }
 
-// startHAProxy runs the program on a listener of ours, which it inherits as descriptor 3.
-func startHAProxy(t *testing.T, program, cfg string) (net.Listener, func()) {
+// startHAProxy runs the program on a listener of ours, which it inherits as descriptor 3; more files follow it.
+func startHAProxy(t *testing.T, program, cfg string, more ...*os.File) (net.Listener, func()) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -179,14 +179,19 @@ func startHAProxy(t *testing.T, program, cfg string) (net.Listener, func()) {
 	defer file.Close()
 	var out strings.Builder
 	cmd := exec.Command(program, "-db", "-f", cfg)
-	cmd.ExtraFiles, cmd.Stderr = []*os.File{file}, &out
+	cmd.ExtraFiles, cmd.Stderr = append([]*os.File{file}, more...), &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return l, func() {
-		_ = cmd.Process.Kill()
+	ended := make(chan struct{})
+	go func() { // a program that refuses its configuration must not keep us waiting for its answer
+		defer close(ended)
 		_ = cmd.Wait()
 		_ = l.Close()
+	}()
+	return l, func() {
+		_ = cmd.Process.Kill()
+		<-ended
 		if t.Failed() {
 			t.Logf("haproxy said:\n%s", out.String())
 		}

@@ -264,6 +264,30 @@ func appendLower(dst, b []byte) []byte {
 	return dst
 }
 
+// matchMethods accepts request methods. Those that HTTP defines must be written as they are; case can be ignored for others.
+type matchMethods struct{ matchSet }
+
+var knownMethods = map[string]struct{}{"OPTIONS": {}, "GET": {}, "HEAD": {}, "POST": {}, "PUT": {}, "DELETE": {}, "TRACE": {}, "CONNECT": {}}
+
+func buildMethods(patterns []string, fold bool) (matcher, error) {
+	m := matchMethods{matchSet{map[string]struct{}{}, fold}}
+	for _, p := range patterns {
+		if _, known := knownMethods[p]; fold && !known {
+			p = strings.ToLower(p)
+		}
+		m.exact[p] = struct{}{}
+	}
+	return m, nil
+}
+
+func (m matchMethods) match(v Value) bool {
+	if _, known := knownMethods[string(v.Bytes)]; known {
+		_, ok := m.exact[string(v.Bytes)]
+		return ok
+	}
+	return m.matchSet.match(v)
+}
+
 // matchBeg accepts texts that start with a pattern. Patterns are sorted, and those that another one covers are gone, so that
 // the only candidate is the greatest one not above the text.
 type matchBeg struct {

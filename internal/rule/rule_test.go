@@ -107,3 +107,14 @@ func fieldLines(fields []stream.Field) string {
 	}
 	return b.String()
 }
+
+// aclsOf reads acl lines.
+func aclsOf(lines string) []config.ACL {
+	var list []config.ACL
+	for _, l := range strings.Split(lines, "\n") {
+		if w := words(l); len(w) > 1 {
+			list = append(list, config.ACL{Pos: testPos, Name: w[1], Words: w[2:]})
+		}
+	}
+	return list
+}
