@@ -126,7 +126,7 @@ func (m *Manager) readAccountKey(s *section) (crypto.Signer, error) {
 	}
 	key, err := decodeKey(data)
 	if err != nil {
-		return nil, fmt.Errorf("'%s' is present but cannot be read or parsed.", s.accountKey) // HAProxy's text
+		return nil, said("'%s' is present but cannot be read or parsed.", s.accountKey)
 	}
 	if info, err := m.o.Host.Stat(s.accountKey); err == nil && info.Mode.Perm()&0o004 != 0 {
 		m.log(levelWarning, fmt.Sprintf("acme: account key '%s' can be read by every user of this machine.", s.accountKey))

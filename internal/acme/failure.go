@@ -32,6 +32,11 @@ func refused(format string, args ...any) *failure {
 	return &failure{text: fmt.Sprintf(format, args...)}
 }
 
+// said is an error in the words HAProxy has for it, capitals and full stops included.
+func said(format string, args ...any) error {
+	return &failure{text: fmt.Sprintf(format, args...), keep: true}
+}
+
 // asFailure gives any error the shape of a failure; err must not be nil. What is not a failure yet comes from this machine and not
 // from the CA: the order it interrupted is as good as before.
 func asFailure(err error) *failure {

@@ -162,7 +162,7 @@ func (m *Manager) schedule(ctx context.Context, tasks *sync.WaitGroup) time.Dura
 	if len(managed) == 0 || ctx.Err() != nil {
 		return lookEvery
 	}
-	if err := m.openLocked(ctx, managed); err != nil {
+	if err := m.openLocked(ctx); err != nil {
 		text := "acme: no certificate can be ordered: " + clean(err.Error(), maxText)
 		m.log(levelError, text)
 		m.emit(event.OrderFailed, "alert", "", text)
@@ -222,7 +222,7 @@ func (m *Manager) stopOrphansLocked(managed []certstore.Managed) {
 }
 
 // openLocked opens the state store once and reads what an earlier process left.
-func (m *Manager) openLocked(ctx context.Context, managed []certstore.Managed) error {
+func (m *Manager) openLocked(ctx context.Context) error {
 	if m.journal.store != nil {
 		return nil
 	}
@@ -387,13 +387,17 @@ func covers(b *cert.Bundle, wanted asks) bool {
 func (m *Manager) startLocked(ctx context.Context, tasks *sync.WaitGroup, c *candidate) {
 	cl, err := m.clientLocked(c.section)
 	if err != nil {
-		m.finishLocked(c, nil, err)
+		m.finishLocked(ctx, c, nil, err)
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	t := &task{
 		m: m, name: c.Name, client: cl, journal: m.journal, asks: c.asks, ids: identifiers(c.asks.Domains, c.asks.IPs),
-		current: c.Bundle, reuse: c.section.reuseKey || c.Attrs.ReuseKey, order: c.record.order,
+		current: c.Bundle, reuse: c.section.reuseKey || c.Attrs.ReuseKey,
+	}
+	if left := c.record.order; left != nil {
+		own := *left // Status reads the record's while the task changes its own
+		t.order = &own
 	}
 	c.record.cancel, c.record.forced = cancel, false
 	m.running++
@@ -409,7 +413,7 @@ func (m *Manager) startLocked(ctx context.Context, tasks *sync.WaitGroup, c *can
 		if stopped && err != nil {
 			c.record.order = t.order
 		} else {
-			m.finishLocked(c, t.order, err)
+			m.finishLocked(ctx, c, t.order, err)
 		}
 		m.mu.Unlock()
 		m.Wake()
@@ -445,7 +449,7 @@ func (m *Manager) clientLocked(s *section) (*client, error) {
 }
 
 // finishLocked tells how an attempt ended and writes down when the next may begin.
-func (m *Manager) finishLocked(c *candidate, left *openOrder, err error) {
+func (m *Manager) finishLocked(ctx context.Context, c *candidate, left *openOrder, err error) {
 	now := time.Now()
 	r := c.record
 	r.order, r.forced = left, false
@@ -472,7 +476,7 @@ func (m *Manager) finishLocked(c *candidate, left *openOrder, err error) {
 	if m.journal.store == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeLimit)
 	defer cancel()
 	if err := m.journal.putRetry(ctx, &r.retry); err != nil {
 		m.log(levelWarning, "acme: "+c.Name+": writing the retry journal: "+clean(err.Error(), maxText))

@@ -1,6 +1,7 @@
 package acme_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -132,9 +133,10 @@ func TestDiskFullIsRetriedWithoutAnotherOrder(t *testing.T) {
 	in(t, gatetest.CAOptions{}, func(t *testing.T, w *world) {
 		w.shelf.fill(errors.New("no space left on device"))
 		time.Sleep(5 * time.Hour)
-		if w.count(event.CertUnsaved) < 3 {
-			t.Errorf("%d events that the certificate is unsaved, want at least 3", w.count(event.CertUnsaved))
+		if w.count(event.OrderFailed) < 3 {
+			t.Errorf("%d events that the order failed, want at least 3", w.count(event.OrderFailed))
 		}
+		w.wantLog("the issued certificate could not be stored: no space left on device Aborting.")
 		if row := w.m.Status()[0]; row.Stage != "store" || !strings.Contains(row.Reason, "no space left") {
 			t.Errorf("status row %+v does not say what is wrong", row)
 		}
@@ -142,6 +144,47 @@ func TestDiskFullIsRetriedWithoutAnotherOrder(t *testing.T) {
 		w.issued("site.pem", 2*time.Hour)
 		if w.ca.Orders() != 1 || w.ca.Issued() != 1 {
 			t.Errorf("%d orders, %d certificates, want one each", w.ca.Orders(), w.ca.Issued())
+		}
+	})
+}
+
+// TestJournalIsDurableBeforeFinalize: when the CA is asked to finalize, the state store holds the order's URL and the private key whose
+// certificate comes back; afterwards it holds neither.
+func TestJournalIsDurableBeforeFinalize(t *testing.T) {
+	before(t, gatetest.CAOptions{}, func(t *testing.T, w *world) {
+		type record struct{ URL, Key, Stage string }
+		var seen []record
+		w.ca.Change(func(o *gatetest.CAOptions) {
+			o.Fault = func(r gatetest.CARequest) gatetest.Fault {
+				if r.Kind == "finalize" {
+					for _, item := range w.journal() {
+						var rec struct {
+							URL, Stage string
+							Key        []byte
+						}
+						if err := json.Unmarshal(item.Value, &rec); err != nil {
+							t.Error(err)
+						}
+						seen = append(seen, record{rec.URL, string(rec.Key), rec.Stage})
+					}
+				}
+				return gatetest.Fault{}
+			}
+		})
+		w.start()
+		b := w.issued("site.pem", time.Minute)
+		if len(seen) != 1 || !strings.HasPrefix(seen[0].URL, "https://ca.test/order/") || seen[0].Stage != "finalize" {
+			t.Fatalf("at finalize the journal held %d orders, want one with its URL", len(seen))
+		}
+		if seen[0].Key != string(b.KeyPEM()) {
+			t.Error("the key in the journal is not that of the certificate")
+		}
+		time.Sleep(time.Second)
+		if left := w.journal(); len(left) != 0 {
+			t.Errorf("%d orders are left in the journal", len(left))
+		}
+		if strings.Contains(w.log(), "PRIVATE") {
+			t.Error("a private key is in the log")
 		}
 	})
 }

@@ -43,7 +43,7 @@ func newSection(c *config.Config, a *config.ACME) (*section, error) {
 	u, err := url.Parse(a.Directory)
 	switch {
 	case a.Directory == "":
-		return nil, fmt.Errorf("No directory defined in ACME section '%s'.", a.Name) // HAProxy's text
+		return nil, said("No directory defined in ACME section '%s'.", a.Name)
 	case err != nil:
 		return nil, fmt.Errorf("the directory of ACME section '%s' is not a URL", a.Name)
 	}

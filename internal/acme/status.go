@@ -1,7 +1,6 @@
 package acme
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,7 +24,7 @@ type Row struct {
 	Failures  int       // in a row
 	Reason    string    // of the last failure; empty after a success
 	Failed    time.Time // when that was
-	Stage     string    // of the open order: "ordered", "finalize", "download" or "store"; empty without one
+	Stage     string    // of the order the last attempt left open: "ordered", "finalize", "download" or "store"; empty without one
 }
 
 // Line is the row as `acme status` prints it, without its newline.
@@ -93,9 +92,9 @@ func (m *Manager) Renew(name string) error {
 	i := slices.IndexFunc(managed, func(c certstore.Managed) bool { return c.Name == name })
 	if i < 0 {
 		if m.o.Store.Bundle(name) == nil {
-			return fmt.Errorf("Can't find the certificate '%s'.", name)
+			return said("Can't find the certificate '%s'.", name)
 		}
-		return fmt.Errorf("No ACME configuration defined for file '%s'.", name)
+		return said("No ACME configuration defined for file '%s'.", name)
 	}
 	c := managed[i]
 	m.mu.Lock()
@@ -103,11 +102,11 @@ func (m *Manager) Renew(name string) error {
 	r := m.recordLocked(name)
 	switch {
 	case m.sections[c.Attrs.ACME] == nil:
-		return fmt.Errorf("No ACME configuration defined for file '%s'.", name)
+		return said("No ACME configuration defined for file '%s'.", name)
 	case r.cancel != nil || r.forced:
-		return fmt.Errorf("Task already exists for '%s' certificate.\nCan't start the ACME client.", name)
+		return said("Task already exists for '%s' certificate.\nCan't start the ACME client.", name)
 	case len(identifiers(c.Attrs.Domains, c.Attrs.IPs)) == 0:
-		return errors.New("No 'domains' or 'ips' were configured for certificate. \nCan't start the ACME client.")
+		return said("No 'domains' or 'ips' were configured for certificate. \nCan't start the ACME client.")
 	}
 	r.forced = true
 	m.Wake()

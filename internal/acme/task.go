@@ -11,7 +11,6 @@ import (
 	"github.com/mholt/acmez/v3/acme"
 
 	"gatehouse/internal/cert"
-	"gatehouse/internal/event"
 )
 
 // Deadlines of an order. A CA that says nothing keeps a name busy for attemptLimit at most.
@@ -387,7 +386,6 @@ func (t *task) store(ctx context.Context, bundle *cert.Bundle) error {
 	if err := t.m.o.Store.Put(ctx, t.name, bundle, "acme"); err != nil {
 		t.order.Stage = stageUnsaved
 		f := &failure{text: "the issued certificate could not be stored: " + clean(err.Error(), maxText), keep: true}
-		t.m.emit(event.CertUnsaved, "alert", t.name, f.text)
 		if err := t.journal.putOrder(ctx, t.order); err != nil {
 			t.say(levelWarning, "%s", asFailure(err).text)
 		}

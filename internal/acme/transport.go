@@ -3,6 +3,7 @@ package acme
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -161,9 +162,16 @@ func fetch(base http.RoundTripper, req *http.Request, x *exchange) (*http.Respon
 
 // networkFailure words an error of the network. A request that was never sent may be repeated whatever it was.
 func networkFailure(what string, err error) *failure {
+	f := &failure{text: fmt.Sprintf("no answer when getting %s: %s", what, clean(err.Error(), maxText)), transient: true}
 	var op *net.OpError
-	dial := errors.As(err, &op) && op.Op == "dial"
-	return &failure{text: fmt.Sprintf("no answer when getting %s: %s", what, clean(err.Error(), maxText)), transient: true, unsent: dial}
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &untrusted): // seconds do not mend it; hours, and an operator, do
+		f.transient, f.unsent, f.keep = false, true, true
+	case errors.As(err, &op) && op.Op == "dial":
+		f.unsent = true
+	}
+	return f
 }
 
 // statusFailure words an answer that is not a success, as HAProxy does.

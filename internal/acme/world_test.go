@@ -27,8 +27,8 @@ import (
 type shelf struct {
 	mu    sync.Mutex
 	certs map[string]certstore.Managed
+	plain map[string]*cert.Bundle // certificates without acme attribute
 	full  error
-	puts  int
 }
 
 func (s *shelf) Managed() []certstore.Managed {
@@ -40,6 +40,9 @@ func (s *shelf) Managed() []certstore.Managed {
 func (s *shelf) Bundle(name string) *cert.Bundle {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if b := s.plain[name]; b != nil {
+		return b
+	}
 	return s.certs[name].Bundle
 }
 
@@ -49,7 +52,6 @@ func (s *shelf) Put(_ context.Context, name string, b *cert.Bundle, _ string) er
 	if s.full != nil {
 		return s.full
 	}
-	s.puts++
 	c := s.certs[name]
 	c.Bundle = b
 	s.certs[name] = c
@@ -70,10 +72,11 @@ type world struct {
 	state storage.Store
 	conf  *config.Config
 
-	mu     sync.Mutex
-	m      *acme.Manager
-	lines  []string
-	events []event.Event
+	mu       sync.Mutex
+	m        *acme.Manager
+	lines    []string
+	events   []event.Event
+	stateErr error
 
 	stop func()
 }
@@ -125,9 +128,15 @@ func (w *world) validate(_ context.Context, _, token string) (string, error) {
 	return string(answer) + "\n", nil
 }
 
+func (w *world) open() (storage.Store, string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.state, "", w.stateErr
+}
+
 func (w *world) options() acme.Options {
 	return acme.Options{
-		Store: w.shelf, State: func() (storage.Store, string, error) { return w.state, "", nil }, Host: host.Direct{},
+		Store: w.shelf, State: w.open, Host: host.Direct{},
 		Transport: w.ca.Transport(), UserAgent: "gatehouse/test",
 		Emit: func(e event.Event) { w.mu.Lock(); defer w.mu.Unlock(); w.events = append(w.events, e) },
 		Log:  func(level, text string) { w.mu.Lock(); defer w.mu.Unlock(); w.lines = append(w.lines, level+" "+text) },
@@ -240,4 +249,14 @@ func in(t *testing.T, o gatetest.CAOptions, body func(t *testing.T, w *world)) {
 		w.start()
 		body(t, w)
 	})
+}
+
+// journal is what the state store holds of open orders.
+func (w *world) journal() []storage.Item {
+	w.t.Helper()
+	items, err := w.state.List(context.Background(), "acme/order/")
+	if err != nil {
+		w.t.Error(err)
+	}
+	return items
 }

@@ -103,7 +103,16 @@ func (k *jwk) public() (crypto.PublicKey, error) {
 		if curve == nil {
 			return nil, fmt.Errorf("unknown curve %q", k.Crv)
 		}
-		return &ecdsa.PublicKey{Curve: curve, X: number(k.X), Y: number(k.Y)}, nil
+		size := (curve.Params().BitSize + 7) / 8
+		point := []byte{4} // uncompressed, SEC 1 section 2.3.3
+		for _, text := range []string{k.X, k.Y} {
+			b, err := base64.RawURLEncoding.DecodeString(text)
+			if err != nil || len(b) != size {
+				return nil, fmt.Errorf("a coordinate is not of %d bytes", size) // RFC 7518 section 6.2.1.2
+			}
+			point = append(point, b...)
+		}
+		return ecdsa.ParseUncompressedPublicKey(curve, point)
 	}
 	return nil, fmt.Errorf("unknown key type %q", k.Kty)
 }
@@ -149,9 +158,12 @@ func thumbprint(key crypto.PublicKey) string {
 	case *rsa.PublicKey:
 		text = fmt.Sprintf(`{"e":%q,"kty":"RSA","n":%q}`, enc(big.NewInt(int64(key.E)).Bytes()), enc(key.N.Bytes()))
 	case *ecdsa.PublicKey:
-		size := (key.Params().BitSize + 7) / 8
-		x, y := make([]byte, size), make([]byte, size)
-		text = fmt.Sprintf(`{"crv":%q,"kty":"EC","x":%q,"y":%q}`, key.Params().Name, enc(key.X.FillBytes(x)), enc(key.Y.FillBytes(y)))
+		point, err := key.Bytes()
+		if err != nil {
+			return ""
+		}
+		half := len(point) / 2
+		text = fmt.Sprintf(`{"crv":%q,"kty":"EC","x":%q,"y":%q}`, key.Params().Name, enc(point[1:1+half]), enc(point[1+half:]))
 	}
 	sum := sha256.Sum256([]byte(text))
 	return enc(sum[:])
