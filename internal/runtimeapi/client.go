@@ -33,7 +33,7 @@ func Dial(addr string) (*Client, error) {
 	case kind == "unix", kind == "" && strings.HasPrefix(addr, "/"):
 		c.network, c.addr = "unix", rest
 	case kind == "abns":
-		c.network, c.addr = "unix", "@"+rest
+		c.network, c.addr = "unix", abstract(rest)
 	case kind == "", kind == "ipv4", kind == "ipv6":
 		c.network = map[string]string{"": "tcp", "ipv4": "tcp4", "ipv6": "tcp6"}[kind]
 		if _, _, err := net.SplitHostPort(rest); err != nil {
@@ -43,10 +43,16 @@ func Dial(addr string) (*Client, error) {
 	default:
 		return nil, fmt.Errorf("socket address %q: %q is not unix, abns, ipv4 or ipv6", addr, kind)
 	}
-	if c.addr == "" {
+	if rest == "" {
 		return nil, fmt.Errorf("socket address %q: nothing to connect to", addr)
 	}
 	return c, nil
+}
+
+// abstract is the name of an abstract socket as HAProxy binds it: padded with NULs to the full length of a unix address.
+func abstract(name string) string {
+	const length = 108 // sizeof(sun_path)
+	return "@" + name + strings.Repeat("\x00", max(0, length-1-len(name)))
 }
 
 // Error is an answer that the server marked as a failure (severity 0 to 3), or an unknown command.

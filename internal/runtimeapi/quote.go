@@ -38,13 +38,13 @@ func checkWord(w string) error {
 	return nil
 }
 
+// quote escapes one word. A "<" where a server could take it for the mark of a payload is one at the beginning or behind a
+// blank: servers look for the last blank without asking whether it was escaped.
 func quote(b *strings.Builder, w string) {
-	if strings.HasPrefix(w, payloadMark) {
-		b.WriteByte('\\')
-	}
 	for i := 0; i < len(w); i++ {
-		switch w[i] {
-		case ' ', '\t', ';', '\\':
+		switch c := w[i]; {
+		case c == ' ', c == '\t', c == ';', c == '\\',
+			c == '<' && (i == 0 || w[i-1] == ' ' || w[i-1] == '\t'):
 			b.WriteByte('\\')
 		}
 		b.WriteByte(w[i])

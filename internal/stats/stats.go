@@ -87,3 +87,24 @@ func (r *Rate) PerSecond(now time.Time) int64 {
 
 // Max is the highest count of one second so far.
 func (r *Rate) Max() int64 { return r.max.Load() }
+
+// Clear resets the maxima to what is current, and with all every counter that is not a gauge (`clear counters`).
+func (c *Counters) Clear(all bool) {
+	c.Max.Store(c.Cur.Load())
+	c.QMax.Store(c.QCur.Load())
+	c.SessRate.max.Store(0)
+	c.ReqRate.max.Store(0)
+	if !all {
+		return
+	}
+	for _, n := range []*atomic.Int64{
+		&c.Tot, &c.BytesIn, &c.BytesOut, &c.DeniedReq, &c.DeniedRes, &c.ErrReq, &c.ErrConn, &c.ErrRes, &c.Retries, &c.Redispatches,
+		&c.Reqs, &c.Conns, &c.Intercepted, &c.Chosen, &c.Connects, &c.Reuses, &c.CliAborts, &c.SrvAborts,
+		&c.SSLConns, &c.SSLResumed, &c.SSLFailed,
+	} {
+		n.Store(0)
+	}
+	for i := range c.HTTP {
+		c.HTTP[i].Store(0)
+	}
+}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"gatehouse/internal/stats"
+	"gatehouse/internal/acme"
 )
 
 // acmeCommands are those on certificates that ACME issues (surface 3.8).
@@ -25,18 +25,9 @@ func (w *Worker) acmeCommands() []Command {
 }
 
 func (w *Worker) acmeStatus(_ context.Context, r *Request) {
-	r.Print("# certificate\tsection\tstate\texpiration date (UTC)\texpires in\tscheduled date (UTC)\tscheduled in\n")
+	r.Print(acme.StatusHeader + "\n")
 	now := time.Now()
 	for _, row := range w.o.ACME.Status() {
-		r.Print(row.Certificate + "\t" + row.Section + "\t" + row.State + "\t" + dateAndDelay(row.NotAfter, now) + "\t" +
-			dateAndDelay(row.Scheduled, now) + "\n")
+		r.Print(row.Line(now) + "\n")
 	}
-}
-
-// dateAndDelay prints a time and how far away it is: 0d 0h00m00s when it is past, "-" twice when there is none.
-func dateAndDelay(t, now time.Time) string {
-	if t.IsZero() {
-		return "-\t-"
-	}
-	return t.UTC().Format("2006-01-02T15:04:05Z") + "\t" + stats.Uptime(t.Sub(now))
 }

@@ -2,8 +2,11 @@ package socket
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+
+	"gatehouse/internal/certstore"
 )
 
 // certCommands are the transactions on certificates (surface 2.7).
@@ -99,9 +102,10 @@ func (p *progress) dot() {
 	p.r.Print(".")
 }
 
-// end prints how it went. A failure while building ends in "Failed!" and stands below the dots; any other is a message.
+// end prints how it went. A failure after the work had begun stands below the title; any other is a message.
 func (p *progress) end(warnings []string, err error) {
-	if err != nil && !p.begun && !strings.HasSuffix(err.Error(), "Failed!") {
+	var refusal *certstore.Error
+	if err != nil && !p.begun && !(errors.As(err, &refusal) && refusal.Failed) {
 		p.r.Err(err.Error())
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"time"
 
+	"gatehouse/internal/acme"
 	"gatehouse/internal/stats"
 )
 
@@ -79,7 +80,7 @@ type Stream struct {
 	Age                       time.Duration
 }
 
-// Certificates is the part of *certstore.Store that commands call. Error texts are HAProxy's, ready to be printed.
+// Certificates is the part of *certstore.Store that commands call. Its errors are *certstore.Error.
 type Certificates interface {
 	NewCert(name string) error
 	Set(name string, payload []byte, by string) (created bool, target string, err error)
@@ -95,16 +96,8 @@ type Certificates interface {
 	DelLine(list, arg string) error
 }
 
-// ACME is the part of the ACME client that commands call.
+// ACME is the part of *acme.Manager that commands call.
 type ACME interface {
 	Renew(name string) error // errors are answered as they are
-	Status() []ACMERow
-}
-
-// ACMERow is one line of acme status.
-type ACMERow struct {
-	Certificate, Section string
-	State                string // Running, Scheduled or Stopped
-	NotAfter             time.Time
-	Scheduled            time.Time // zero: not scheduled
+	Status() []acme.Row
 }
