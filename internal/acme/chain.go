@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mholt/acmez/v3/acme"
+	"golang.org/x/net/idna"
 )
 
 // Bounds of an issued chain.
@@ -32,7 +33,11 @@ func identifiers(domains, ips []string) []acme.Identifier {
 		}
 	}
 	for _, domain := range domains {
-		add("dns", strings.ToLower(strings.TrimSuffix(strings.TrimSpace(domain), ".")))
+		domain = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(domain), "."))
+		if ascii, err := idna.Lookup.ToASCII(domain); err == nil { // RFC 8555 section 7.1.4 wants A-labels
+			domain = ascii
+		}
+		add("dns", domain)
 	}
 	for _, text := range ips {
 		if ip, err := netip.ParseAddr(strings.TrimSpace(text)); err == nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -163,6 +164,17 @@ func TestTokenOfTwoOrders(t *testing.T) {
 	ts.withdraw("abc")
 	if got := ts.lookup([]byte("abc")); got != nil {
 		t.Errorf("after the second: %q", got)
+	}
+}
+
+func TestIdentifiers(t *testing.T) {
+	got := identifiers([]string{" A.Example. ", "a.example", "bücher.example", "*.a.example", ""}, []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:DB8::1", "x"})
+	want := []acme.Identifier{
+		{Type: "dns", Value: "a.example"}, {Type: "dns", Value: "xn--bcher-kva.example"}, {Type: "dns", Value: "*.a.example"},
+		{Type: "ip", Value: "192.0.2.1"}, {Type: "ip", Value: "2001:db8::1"},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
 	}
 }
 
