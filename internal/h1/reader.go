@@ -341,18 +341,29 @@ func (r *Reader) Whole() bool {
 	case stream.BodyLength:
 		return int64(r.end-r.pos) >= r.left
 	case stream.BodyChunked:
-		probe := *r
-		probe.trailers = nil
-		for !probe.Done() {
-			p, err := probe.nextChunk()
-			if err != nil {
-				return true
-			}
-			if len(p) == 0 && !probe.Done() {
-				return false
-			}
-		}
-		return true
+		whole, err := r.probe()
+		return whole || err != nil
 	}
 	return false
+}
+
+// Malformed reports whether what is buffered of a chunked body breaks its syntax, without consuming any of it.
+func (r *Reader) Malformed() bool {
+	if r.body != stream.BodyChunked || r.pos == r.end {
+		return false
+	}
+	_, err := r.probe()
+	return err != nil
+}
+
+// probe walks through what is buffered of a chunked body.
+func (r *Reader) probe() (whole bool, err error) {
+	p := Reader{buf: r.buf, pos: r.pos, end: r.end, body: r.body, left: r.left, chunk: r.chunk, overhead: r.overhead}
+	for p.body != stream.BodyNone {
+		piece, err := p.nextChunk()
+		if err != nil || len(piece) == 0 && p.body != stream.BodyNone {
+			return false, err
+		}
+	}
+	return true, nil
 }

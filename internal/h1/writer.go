@@ -111,51 +111,55 @@ type ResponseOptions struct {
 // Response writes a response head; its body follows through Body and End. Nothing is sent yet. It reports whether the client
 // will see the end of the connection as the end of the body or was told to close: then the connection cannot be kept.
 func (w *Writer) Response(res *stream.Response, o ResponseOptions) (closes bool, err error) {
-	a := w.appender()
 	if res.Status < 100 || res.Status > 999 || !isValue(res.Reason) {
 		return true, ErrField
 	}
-	a.text("HTTP/1.1 ")
+	a := w.appender()
+	kind, length := res.Body, res.Length
+	switch {
+	case res.Status < 200:
+		kind = stream.BodyNone
+	case kind == stream.BodyChunked && o.HTTP10:
+		kind = stream.BodyClose
+	case kind == stream.BodyNone && res.Status != 204 && res.Status != 304 && !o.Bodyless:
+		kind, length = stream.BodyLength, 0
+	}
+	if kind == stream.BodyClose && o.Bodyless {
+		kind = stream.BodyNone
+	}
+	old := res.Major == 1 && res.Minor == 0 && kind != stream.BodyChunked // HAProxy hands the server's version on
+	a.text("HTTP/1.")
+	if old {
+		a.byte('0')
+	} else {
+		a.byte('1')
+	}
+	a.byte(' ')
 	a.number(int64(res.Status), 10)
 	a.byte(' ')
 	a.bytes(res.Reason)
 	a.text("\r\n")
+	a.framing(kind, length)
 	wantClose, err := a.fields(res.Fields)
 	if err != nil {
 		return true, err
 	}
-	kind := res.Body
 	if res.Status < 200 {
 		return w.interim(&a, res)
 	}
-	if kind == stream.BodyChunked && o.HTTP10 {
-		kind = stream.BodyClose
-	}
-	closes = o.Close || wantClose
-	if kind == stream.BodyNone && res.Status != 204 && res.Status != 304 && !o.Bodyless {
-		kind = stream.BodyLength
-		res.Length = 0
-	}
-	if kind == stream.BodyClose {
-		if o.Bodyless {
-			kind = stream.BodyNone
-		} else {
-			closes = true
-		}
-	}
-	a.framing(kind, res.Length)
+	closes = o.Close || wantClose || kind == stream.BodyClose
 	switch {
 	case kind == stream.BodyTunnel:
 	case closes:
 		a.text("connection: close\r\n")
-	case o.HTTP10:
+	case o.HTTP10 || old:
 		a.text("connection: keep-alive\r\n")
 	}
 	a.text("\r\n")
 	if o.Bodyless || res.Status == 204 || res.Status == 304 {
 		kind = stream.BodyNone
 	}
-	return closes, w.done(&a, kind, res.Length)
+	return closes, w.done(&a, kind, length)
 }
 
 // interim finishes a 1xx head: no framing, and for 101 the protocol that follows.

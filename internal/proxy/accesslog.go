@@ -16,6 +16,12 @@ func (x *exchange) log() {
 	s := &x.s
 	s.Log.BytesOut = x.out.Sent() + x.tunnelled
 	x.account()
+	if x.own {
+		s.Log.BytesOut = 0
+	}
+	if s.Log.Status == 0 {
+		s.Log.Status = -1 // nothing was answered
+	}
 	if x.logged || x.silent {
 		return
 	}

@@ -104,6 +104,7 @@ func (x *exchange) write(body []byte) {
 	if res.Status == 304 && len(body) == 0 {
 		res.Body = stream.BodyNone
 	}
+	x.own = true
 	if !x.drained() {
 		x.keep = false
 	}

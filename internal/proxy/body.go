@@ -20,19 +20,21 @@ func (x *exchange) bufferBody() bool {
 			continue
 		}
 		if err == io.ErrShortBuffer {
-			return true
+			break
 		}
 		x.keep = false
+		x.s.Log.ReqDone = time.Time{}
 		x.f.o.Counters.ErrReq.Add(1)
 		if isTimeout(err) {
-			x.term('c', 'D')
+			x.term('c', 'R')
 			x.fail(408)
 		} else {
-			x.term('C', 'D')
+			x.term('C', 'R')
 			x.fail(400)
 		}
 		return false
 	}
+	x.s.Log.ReqDone = time.Now()
 	return true
 }
 

@@ -146,6 +146,15 @@ func (cl *client) closeGently() {
 	}
 }
 
+// dropUnread takes what has arrived off the socket: closing over unread bytes would reset the connection.
+func (cl *client) dropUnread() {
+	b := cl.handlePool().Get()
+	defer cl.handlePool().Put(b)
+	for n := len(b.B); n == len(b.B); {
+		n, _ = cl.wire.ReadNow(b.B)
+	}
+}
+
 const (
 	lingerTime  = time.Second
 	lingerBytes = 1 << 20

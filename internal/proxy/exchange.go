@@ -28,6 +28,8 @@ type exchange struct {
 	logged bool
 
 	sawContinue bool  // a 100 response was forwarded
+	own         bool  // the answer is ours, which the log counts as no bytes
+	inBackend   bool  // counted as a session of the backend
 	tunnelled   int64 // bytes to the client after an upgrade, or in mode tcp
 }
 
@@ -46,7 +48,7 @@ func (x *exchange) begin(cl *client) {
 	s.Log.Start = now
 	s.Log.Idle = now.Sub(cl.ended)
 	x.out.Init(&cl.wire, x.f.pool)
-	x.keep, x.silent, x.logged, x.sawContinue = true, false, false, false
+	x.keep, x.silent, x.logged, x.sawContinue, x.own = true, false, false, false, false
 	x.send.cause, x.tunnelled = 0, 0
 	cl.wire.WriteWithin(x.f.o.Timeouts.Client)
 }
@@ -87,9 +89,18 @@ func (x *exchange) finish() {
 	if x.out.Pending() > 0 {
 		x.flushClient()
 	}
+	x.leaveBackend()
 	x.s.Log.End = time.Now()
 	x.cl.ended = x.s.Log.End
 	x.log()
+}
+
+// leaveBackend ends the backend's session: before the log line, which shows who else is there.
+func (x *exchange) leaveBackend() {
+	if x.inBackend {
+		x.inBackend = false
+		x.b.o.Counters.Leave()
+	}
 }
 
 // flushClient writes what is pending for the client and notes when the client is gone.
@@ -112,6 +123,10 @@ func (x *exchange) readHead() bool {
 	cl.wire.ReadUntil(deadline(from, x.f.o.Timeouts.HTTPRequest))
 	if err := cl.in.ReadRequest(&x.s.Req, &x.f.limits); err != nil {
 		x.badHead(err)
+		return false
+	}
+	if x.s.Req.Body == stream.BodyChunked && cl.in.Malformed() {
+		x.badHead(h1.ErrChunk)
 		return false
 	}
 	cl.wire.ReadWithin(x.f.o.Timeouts.Client)
@@ -158,6 +173,9 @@ func (x *exchange) route() {
 	if x.challenge() || x.monitor() {
 		return
 	}
+	if o.BufferRequest && !x.bufferBody() {
+		return
+	}
 	if !x.decide(o.HTTPRequest.Run(s, o.Env), false) {
 		return
 	}
@@ -170,14 +188,14 @@ func (x *exchange) route() {
 	b := &x.b.o
 	s.Backend = b.Name
 	s.Log.BeConn = int(b.Counters.Enter())
-	defer b.Counters.Leave()
+	x.inBackend = true
 	b.Counters.Reqs.Add(1)
 	b.Counters.ReqRate.Add(s.Log.ReqDone)
 	b.Counters.SessRate.Add(s.Log.ReqDone)
 	if !x.decide(b.HTTPRequest.Run(s, o.Env), true) {
 		return
 	}
-	if (o.BufferRequest || b.BufferRequest) && !x.bufferBody() {
+	if b.BufferRequest && !o.BufferRequest && !x.bufferBody() {
 		return
 	}
 	x.addFields()
@@ -243,7 +261,7 @@ func (x *exchange) monitor() bool {
 	if o.MonitorURI == "" || string(x.s.Req.Target) != o.MonitorURI {
 		return false
 	}
-	x.term('L', 'R')
+	x.silent = true // HAProxy logs no monitor requests
 	o.Counters.Intercepted.Add(1)
 	status := 200
 	for _, c := range o.MonitorFail {

@@ -17,7 +17,7 @@ const maxInterim = 32
 
 // watchAfter is how long a server may take before somebody looks whether the client is still there. Most answers are faster, so
 // that most requests cost no second goroutine.
-const watchAfter = 100 * time.Millisecond
+const watchAfter = 25 * time.Millisecond
 
 // forward gets a connection to a server and moves request and response. A request without a body whose reused connection turned
 // out to be closed is sent once more on a fresh one.
@@ -40,19 +40,27 @@ func (x *exchange) forward() {
 
 // noServer answers a request that got no connection.
 func (x *exchange) noServer(err error) {
-	status := 503
+	x.fail(x.connectFailed(err))
+}
+
+// connectFailed notes why there is no server connection and returns the status to answer with.
+func (x *exchange) connectFailed(err error) int {
 	x.term('S', 'C')
 	var e *backend.Error
-	if errors.As(err, &e) {
-		x.s.Log.Term = e.Term
-		if e.Status != 0 {
-			status = e.Status
-		}
-		if e.Kind == backend.Aborted {
-			x.keep = false
-		}
+	if !errors.As(err, &e) {
+		return 503
 	}
-	x.fail(status)
+	x.s.Log.Term = e.Term
+	if srv := x.b.o.Servers.Server(e.Server); srv != nil {
+		x.s.Log.SrvConn = int(srv.Counters().Cur.Load())
+	}
+	if e.Kind == backend.Aborted {
+		x.keep = false
+	}
+	if e.Status == 0 {
+		return 503
+	}
+	return e.Status
 }
 
 // onServer serves the request on c and gives c back. It returns true when nothing was lost and the request may be sent again.
@@ -79,6 +87,7 @@ func (x *exchange) onServer(c *backend.Conn, mayRetry bool) (again bool) {
 		stale := c.Reused && x.srv.Buffered() == 0 && (isEnd(err) || !isTimeout(err) && !isProtocol(err))
 		x.stopSending()
 		c.Release(false)
+		x.s.Log.SrvConn = int(c.Server.Counters().Cur.Load())
 		if stale && noBody && mayRetry && !x.cl.gone.Load() && idempotent(x.s.Req.Method) {
 			x.s.Log.BytesIn = 0
 			return true
@@ -153,8 +162,9 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 type sender struct {
 	running bool
 	done    chan struct{}
-	moved   atomic.Int64 // bytes forwarded, to tell a slow upload from a stuck one
-	cause   byte         // valid after done: 0 all was sent, 'C' or 'c' the client ended it, 'P' it sent nonsense, 'S' or 's' the server, 'X' we did
+
+	finished atomic.Int64 // when it ended, unix nanoseconds; 0 before
+	cause    byte         // valid after done: 0 all was sent, 'C' or 'c' the client ended it, 'P' it sent nonsense, 'S' or 's' the server, 'X' we did
 }
 
 func (d *sender) start(x *exchange) {
@@ -162,11 +172,12 @@ func (d *sender) start(x *exchange) {
 		d.done = make(chan struct{}, 1)
 	}
 	d.running, d.cause = true, 0
-	d.moved.Store(0)
+	d.finished.Store(0)
 	server := x.srv.Conn()
 	go func() {
 		cause := d.run(x)
 		d.cause = cause
+		d.finished.Store(time.Now().UnixNano())
 		d.done <- struct{}{}
 		if cause == 'C' || cause == 'c' || cause == 'P' {
 			server.Interrupt() // nobody waits for the answer; this connection is not kept
@@ -197,7 +208,6 @@ func (d *sender) run(x *exchange) byte {
 			if err := up.Body(p); err != nil {
 				return serverCause(err)
 			}
-			d.moved.Add(int64(len(p)))
 			p, err = in.Ready()
 		}
 		if err != nil {
@@ -283,51 +293,65 @@ func (x *exchange) awaitResponse(wire *h1.Conn) error {
 	}
 }
 
-// awaitByte waits for the server to speak, for at most `timeout server`, and watches the client when that takes long.
+// awaitByte waits for the server to begin its answer.
 func (x *exchange) awaitByte(wire *h1.Conn) error {
 	if x.srv.Buffered() > 0 {
 		return nil
 	}
-	limit := x.b.o.Timeouts.Server
 	if x.send.running {
-		return x.awaitDuringUpload(wire, limit)
+		return x.awaitDuringUpload(wire, x.b.o.Timeouts.Server)
 	}
-	if limit > 0 && limit <= watchAfter {
+	_, err := x.fromServer(wire, waitFirst)
+	return err
+}
+
+// waitFirst and nextPiece are what fromServer can wait for.
+func waitFirst(r *h1.Reader) ([]byte, error) { return nil, r.Wait() }
+func nextPiece(r *h1.Reader) ([]byte, error) { return r.Body() }
+
+// fromServer waits for the server, for at most `timeout server`, and watches the client when that takes long.
+func (x *exchange) fromServer(wire *h1.Conn, read func(*h1.Reader) ([]byte, error)) ([]byte, error) {
+	limit := x.b.o.Timeouts.Server
+	if limit > 0 && limit <= 2*watchAfter || x.send.running {
 		wire.ReadWithin(limit)
-		return x.srv.Wait()
+		return read(&x.srv)
 	}
 	begin := time.Now()
 	wire.ReadAround(watchAfter)
-	err := x.srv.Wait()
+	p, err := read(&x.srv)
 	if err == nil || !isTimeout(err) {
-		return err
+		return p, err
 	}
 	wire.ReadUntil(deadline(begin, limit))
 	if x.cl.in.Buffered() > 0 { // pipelined requests: the client cannot be watched without reading further
-		return x.srv.Wait()
+		return read(&x.srv)
 	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		x.cl.watch(wire, !x.b.o.NoAbortOnClose)
 	}()
-	err = x.srv.Wait()
+	p, err = read(&x.srv)
 	x.cl.wire.Interrupt()
 	<-ended
 	x.cl.wire.Resume()
-	return err
+	return p, err
 }
 
-// awaitDuringUpload is awaitByte while the request body is still being sent: as long as that moves, the server is not late.
+// awaitDuringUpload is awaitByte while the request body is still being sent. The server is late only from the end of that on;
+// until then the client's own timeout and the server's for writes bound the wait.
 func (x *exchange) awaitDuringUpload(wire *h1.Conn, limit time.Duration) error {
 	for {
-		before, running := x.send.moved.Load(), x.send.running
-		wire.ReadUntil(deadline(time.Now(), limit))
+		from := time.Now()
+		if at := x.send.finished.Load(); at > 0 {
+			from = time.Unix(0, at)
+		}
+		wire.ReadUntil(deadline(from, limit))
 		err := x.srv.Wait()
-		if err == nil || !isTimeout(err) || x.send.ended() && x.send.cause != 0 {
+		if err == nil || !isTimeout(err) {
 			return err
 		}
-		if x.send.moved.Load() == before && x.send.running == running {
+		if x.send.ended() && (x.send.cause != 0 || time.Since(time.Unix(0, x.send.finished.Load())) >= limit) {
 			return err
 		}
 	}
@@ -465,8 +489,7 @@ func (x *exchange) pump(c *backend.Conn) bool {
 					return x.clientLeft()
 				}
 			}
-			wire.ReadWithin(x.b.o.Timeouts.Server)
-			p, err = x.srv.Body()
+			p, err = x.fromServer(wire, nextPiece)
 			if err == io.EOF {
 				break
 			}
@@ -503,14 +526,19 @@ func (x *exchange) brokenBody(err error, flushed bool) bool {
 	if protocol && !flushed && x.out.Sent() == 0 {
 		x.f.o.Counters.HTTP[x.s.Res.Status/100%6].Add(-1)
 		x.b.o.Counters.HTTP[x.s.Res.Status/100%6].Add(-1)
-		x.keep = true
+		x.keep = x.s.Req.KeepAlive
+		x.s.Log.ResHead = time.Time{}
 		x.term('P', 'H')
 		x.fail(502)
 		return false
 	}
-	if protocol {
+	switch {
+	case protocol:
 		x.term('P', 'D')
-	} else {
+	case x.cl.gone.Load():
+		x.term('C', 'D')
+		x.clientLeft()
+	default:
 		x.term(serverCause(err), 'D')
 		x.b.o.Counters.SrvAborts.Add(1)
 	}
@@ -546,4 +574,5 @@ func (x *exchange) afterBody(c *backend.Conn, done bool) {
 	sc.BytesIn.Add(s.Log.BytesIn)
 	sc.BytesOut.Add(x.out.Sent() + int64(x.out.Pending()))
 	c.Release(reusable)
+	s.Log.SrvConn = int(sc.Cur.Load())
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"net"
 	"time"
 
@@ -28,7 +27,9 @@ func serveTCP(ctx context.Context, f *Frontend, nc net.Conn, c *stream.Conn) {
 	if s.Log.Start.IsZero() {
 		s.Log.Start = time.Now()
 	}
+	x.own, x.inBackend = false, false
 	x.tcp()
+	x.leaveBackend()
 	s.Log.End = time.Now()
 	x.log()
 }
@@ -44,18 +45,19 @@ func (x *exchange) tcp() {
 	b := &x.b.o
 	s.Backend = b.Name
 	s.Log.BeConn = int(b.Counters.Enter())
-	defer b.Counters.Leave()
+	x.inBackend = true
 	b.Counters.SessRate.Add(time.Now())
 	c, err := b.Servers.Connect(x.cl.ctx, s, backend.ConnectOptions{Session: &x.cl.session, Fresh: true})
 	if err != nil {
 		x.term('S', 'C')
-		var e *backend.Error
-		if errors.As(err, &e) {
-			s.Log.Term = e.Term
-		}
+		x.connectFailed(err)
+		x.cl.dropUnread()
 		return
 	}
-	defer c.Release(false)
+	defer func() {
+		c.Release(false)
+		s.Log.SrvConn = int(c.Server.Counters().Cur.Load())
+	}()
 	x.addresses(c)
 	var wire h1.Conn
 	wire.Init(c.Conn)

@@ -21,7 +21,8 @@ type tunnel struct {
 	limit          time.Duration // of inactivity; 0: none
 	clientFin      time.Duration // the limit once the client, or the server, has shut its sending side; 0: limit
 	serverFin      time.Duration
-	cause          byte // who is slow when limit expires: 'c' or 's'
+	cause          byte         // who is slow when limit expires: 'c' or 's'
+	slow           atomic.Int32 // the same once one side has ended: the other; 0: cause
 
 	last    atomic.Int64 // when bytes last moved, unix nanoseconds
 	in, out atomic.Int64 // bytes from the client, from the server
@@ -66,12 +67,16 @@ func (t *tunnel) move(dst, src *h1.Conn, count *atomic.Int64, from, to byte, fin
 			if fin > 0 {
 				t.fin.Store(int64(fin))
 			}
+			t.slow.CompareAndSwap(0, int32(to|0x20))
 			return '-'
 		}
 		dst.Interrupt()
 		return '-'
 	case err == errIdle:
 		dst.Interrupt()
+		if slow := t.slow.Load(); slow != 0 {
+			return byte(slow)
+		}
 		return t.cause
 	case errors.As(err, &side) && side.write:
 		dst.Interrupt()
@@ -118,8 +123,11 @@ func (t *tunnel) rest() time.Duration {
 	if left <= 0 {
 		return -1
 	}
-	return left
+	// A splice tells that bytes moved only when it returns, so it is asked now and then.
+	return min(left, max(limit/16, minTick))
 }
+
+const minTick = 50 * time.Millisecond
 
 // copy moves bytes through a borrowed buffer, which an idle tunnel does not hold.
 func (t *tunnel) copy(dst, src *h1.Conn, count *atomic.Int64) error {
@@ -297,4 +305,5 @@ func (x *exchange) upgrade(c *backend.Conn, wire *h1.Conn) {
 	x.tunnelled = t.out.Load()
 	x.cl.in.Drop()
 	c.Release(false)
+	s.Log.SrvConn = int(c.Server.Counters().Cur.Load())
 }
