@@ -2,6 +2,7 @@ package cert
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -48,10 +49,11 @@ type Bundle struct {
 	KeyBits             int
 	Fingerprint         [32]byte // SHA-256 of the leaf
 
-	leaf  []byte
-	chain []unique.Handle[string]
-	key   *PrivateKey
-	extra *extra // nil for almost all
+	leaf   []byte
+	chain  []unique.Handle[string]
+	key    *PrivateKey
+	keyErr error  // why key does not belong to leaf, found out once
+	extra  *extra // nil for almost all
 
 	parsed atomic.Pointer[x509.Certificate]
 	ready  atomic.Pointer[tls.Certificate]
@@ -73,11 +75,14 @@ type extra struct {
 func Parse(name string, data []byte) (*Bundle, error) {
 	blocks, broken := splitPEM(data)
 	b := &Bundle{}
+	var leaf *x509.Certificate
+	var signer crypto.Signer
 	var dh []byte
 	for _, bl := range blocks {
 		switch {
 		case isCertificate(bl.kind) && b.leaf == nil:
-			if err := b.setLeaf(bl.der); err != nil {
+			var err error
+			if leaf, err = b.setLeaf(bl.der); err != nil {
 				return nil, fmt.Errorf("unable to load certificate from file '%s': %w (line %d).", name, err, bl.line)
 			}
 		case isCertificate(bl.kind):
@@ -87,11 +92,10 @@ func Parse(name string, data []byte) (*Bundle, error) {
 			}
 			b.chain = append(b.chain, unique.Make(string(der)))
 		case isKey(bl.kind) && b.key == nil:
-			key, err := newKey(bl)
-			if err != nil {
+			var err error
+			if b.key, signer, err = newKey(bl); err != nil {
 				return nil, fmt.Errorf("unable to load private key from file '%s' (%w).", name, err)
 			}
-			b.key = key
 		case bl.kind == "DH PARAMETERS" && dh == nil:
 			dh = bl.der
 		}
@@ -102,6 +106,9 @@ func Parse(name string, data []byte) (*Bundle, error) {
 	}
 	if b.leaf == nil {
 		return nil, fmt.Errorf("unable to load certificate from file '%s': no start line.", name)
+	}
+	if b.key != nil {
+		b.keyErr = b.key.matches(signer, leaf.RawSubjectPublicKeyInfo)
 	}
 	b.chain = slices.Clip(b.chain)
 	if dh != nil {
@@ -120,17 +127,20 @@ func brokenText(name string, b *Bundle, be *blockError) error {
 	return fmt.Errorf("unable to load certificate from file '%s': %w.", name, be)
 }
 
-func newKey(bl block) (*PrivateKey, error) {
+// newKey reads a key block. The signer is nil for RSA, whose full parse waits for the first use.
+func newKey(bl block) (*PrivateKey, crypto.Signer, error) {
 	if bl.crypt || bl.kind == "ENCRYPTED PRIVATE KEY" {
-		return nil, fmt.Errorf("the key is encrypted, which needs a passphrase (line %d)", bl.line)
+		return nil, nil, fmt.Errorf("the key is encrypted, which needs a passphrase (line %d)", bl.line)
 	}
 	k := &PrivateKey{block: bl.kind, der: bl.der}
-	if k.rsa() == nil {
-		if _, err := k.signer(); err != nil {
-			return nil, fmt.Errorf("%w (line %d)", err, bl.line)
-		}
+	if k.rsa() != nil {
+		return k, nil, nil
 	}
-	return k, nil
+	signer, err := k.signer()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w (line %d)", err, bl.line)
+	}
+	return k, signer, nil
 }
 
 // certificateDER checks that der reads as a certificate and drops the trust settings that a TRUSTED CERTIFICATE block appends.
@@ -148,17 +158,17 @@ func parseDER(der []byte) ([]byte, *x509.Certificate, error) {
 	return raw.FullBytes, c, err
 }
 
-func (b *Bundle) setLeaf(der []byte) error {
+func (b *Bundle) setLeaf(der []byte) (*x509.Certificate, error) {
 	der, c, err := parseDER(der)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b.leaf = slices.Clip(der)
 	b.Names = names(c)
 	b.NotBefore, b.NotAfter = c.NotBefore, c.NotAfter
 	b.KeyType, b.KeyBits = keyFacts(c)
 	b.Fingerprint = sha256.Sum256(der)
-	return nil
+	return c, nil
 }
 
 // names are what an entry without filters answers to (surface 2.5): DNS names, then every common name of the subject.
@@ -228,7 +238,7 @@ func (b *Bundle) CheckKey() error {
 	if b.key == nil {
 		return ErrNoKey
 	}
-	return b.key.matches(b.peek().RawSubjectPublicKeyInfo)
+	return b.keyErr
 }
 
 // IsMismatch tells whether a CheckKey error means that key and certificate are of two pairs.
@@ -276,6 +286,9 @@ func (b *Bundle) TLS() (*tls.Certificate, error) {
 	b.ready.CompareAndSwap(nil, c)
 	return b.ready.Load(), nil
 }
+
+// Serial returns the leaf's serial number as Serial prints it.
+func (b *Bundle) Serial() string { return Serial(b.peek().SerialNumber) }
 
 // Leaf returns the DER of the leaf, which the caller does not change.
 func (b *Bundle) Leaf() []byte { return b.leaf }

@@ -88,5 +88,6 @@ func selfSigned(key crypto.Signer, cn string, from, to time.Time) (*Bundle, erro
 		return nil, err
 	}
 	b := &Bundle{key: &PrivateKey{block: "PRIVATE KEY", der: p8}}
-	return b, b.setLeaf(der)
+	_, err = b.setLeaf(der)
+	return b, err
 }

@@ -15,7 +15,7 @@ import (
 // copy returns a bundle with the same content that shares nothing that is filled later.
 func (b *Bundle) copy() *Bundle {
 	n := &Bundle{Names: b.Names, NotBefore: b.NotBefore, NotAfter: b.NotAfter, KeyType: b.KeyType, KeyBits: b.KeyBits,
-		Fingerprint: b.Fingerprint, leaf: b.leaf, chain: b.chain, key: b.key}
+		Fingerprint: b.Fingerprint, leaf: b.leaf, chain: b.chain, key: b.key, keyErr: b.keyErr}
 	if b.extra != nil {
 		x := *b.extra
 		n.extra = &x
@@ -37,12 +37,12 @@ func (b *Bundle) WithKey(name string, data []byte) (*Bundle, error) {
 	blocks, broken := splitPEM(data)
 	for _, bl := range blocks {
 		if isKey(bl.kind) {
-			key, err := newKey(bl)
+			key, signer, err := newKey(bl)
 			if err != nil {
 				return nil, fmt.Errorf("unable to load private key from file '%s' (%w).", name, err)
 			}
 			n := b.copy()
-			n.key = key
+			n.key, n.keyErr = key, key.matches(signer, b.peek().RawSubjectPublicKeyInfo)
 			return n, nil
 		}
 	}

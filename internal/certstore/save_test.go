@@ -443,7 +443,7 @@ func TestNoCrashLeavesAHalfChange(t *testing.T) {
 					if err := got.CheckKey(); err != nil {
 						t.Fatalf("step %d: %v", n, err)
 					}
-					if said && !dead && !isNew {
+					if said && !isNew {
 						t.Fatalf("step %d: Success! was answered and the change is lost", n)
 					}
 					if count < n {
@@ -454,7 +454,6 @@ func TestNoCrashLeavesAHalfChange(t *testing.T) {
 					after.mustDeploy(story.target(w), next.pem())
 					w.start().serves("a.example", next)
 				}
-				t.Logf("%d steps", steps)
 				if steps < 3 {
 					t.Errorf("only %d steps were tried", steps)
 				}

@@ -171,7 +171,7 @@ func (s *Store) commit(e *entry, b *cert.Bundle, by string, dot func()) (warning
 		a.use.Publish(b)
 	}
 	s.emit(event.CertCommitted, "notice", e.name, fmt.Sprintf("certificate '%s' changed by %s: serial %s, for %s, until %s", e.name, by,
-		cert.Serial(b.X509().SerialNumber), some(b.Names), cert.Date(b.NotAfter)))
+		b.Serial(), some(b.Names), cert.Date(b.NotAfter)))
 	return v.warnings, nil
 }
 

@@ -1,0 +1,65 @@
+package cert
+
+import (
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestCAFilesNeverFailOpen(t *testing.T) {
+	root := issue(t, ecKey(elliptic.P256()), nil, 1, pkix.Name{CommonName: "root"})
+	inter := issue(t, ecKey(elliptic.P256()), &root, 2, pkix.Name{CommonName: "inter"})
+	for _, bad := range []string{"", "text", root.keyPEM(t), root.certPEM()[:100], root.certPEM() + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"} {
+		if f, err := ParseCAs("ca.pem", []byte(bad)); err == nil || !strings.Contains(err.Error(), "ca.pem") {
+			t.Errorf("%.30q gives %v, %v; want an error that names the file", bad, f, err)
+		}
+	}
+	f, err := ParseCAs("ca.pem", []byte(strings.Repeat(root.certPEM(), 150)+inter.certPEM())) // more than a certificate's PEM may have
+	if err != nil || len(f.Certs) != 151 {
+		t.Fatal(err)
+	}
+	roots, intermediates := f.Pool()
+	if roots.Equal(x509.NewCertPool()) || intermediates.Equal(x509.NewCertPool()) {
+		t.Error("a pool is empty")
+	}
+	if got := f.Describe(150); !strings.HasPrefix(got, "Serial: 02\n") || !strings.HasSuffix(got, "Issuer: /CN=root\n") {
+		t.Errorf("described as %s", got)
+	}
+}
+
+func TestCRLs(t *testing.T) {
+	ca := issue(t, ecKey(elliptic.P256()), nil, 1, pkix.Name{CommonName: "ca"})
+	other := issue(t, ecKey(elliptic.P256()), nil, 1, pkix.Name{CommonName: "other"})
+	revoked := issue(t, ecKey(elliptic.P256()), &ca, 0x1007, pkix.Name{CommonName: "r"})
+	good := issue(t, ecKey(elliptic.P256()), &ca, 0x1008, pkix.Name{CommonName: "g"})
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Unix(1700000000, 0), NextUpdate: time.Unix(1700086400, 0),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(0x1007), RevocationTime: time.Unix(1700000000, 0)}}}, ca.cert, ca.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := ParseCRLs("crl.pem", []byte(block2("X509 CRL", der)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !f.Revoked(revoked.cert) || f.Revoked(good.cert) {
+		t.Error("the wrong certificate is revoked")
+	}
+	if f.For(good.cert, ca.cert) == nil || f.For(good.cert, other.cert) != nil || f.For(other.cert, other.cert) != nil {
+		t.Error("the list is found for the wrong issuer")
+	}
+	want := "Version 1\nSignature Algorithm: ecdsa-with-SHA256\nIssuer: /CN=ca\nLast Update: Nov 14 22:13:20 2023 GMT\nNext Update: Nov 15 22:13:20 2023 GMT\n" +
+		"Revoked Certificates:\n    Serial Number: 1007\n        Revocation Date: Nov 14 22:13:20 2023 GMT\n"
+	if got := f.Describe(0); got != want {
+		t.Errorf("described as\n%s\nwant\n%s", got, want)
+	}
+	for _, bad := range []string{"", ca.certPEM(), block2("X509 CRL", []byte("x"))} {
+		if _, err := ParseCRLs("crl.pem", []byte(bad)); err == nil {
+			t.Errorf("%.30q was taken as a list", bad)
+		}
+	}
+}
