@@ -51,7 +51,7 @@ func heap() uint64 {
 
 // TestMemoryPerCertificate: what one of many certificates costs, with its place in the store, in a list, and in the index of a bind line.
 func TestMemoryPerCertificate(t *testing.T) {
-	const n, limit = 3000, 2765 // 2.7 KiB
+	const n, limit = 1500, 2765 // 2.7 KiB
 	dir := fillDir(t, n)
 	before := heap()
 	s, bind := loadDir(t, dir, true)
