@@ -190,7 +190,9 @@ func TestRulesAnswerInTheServersStead(t *testing.T) {
 
 func TestResponseRuleReplacesTheAnswer(t *testing.T) {
 	srv, _ := answering(t, "HTTP/1.1 200 OK\r\nX-Secret: 1\r\nContent-Length: 2\r\n\r\nok")
-	e := newEdge(t, srv.addr, func(o *setup) { o.b.HTTPResponse = responseRules(t, "deny status 502 if { res.hdr(x-secret) -m found }") })
+	e := newEdge(t, srv.addr, func(o *setup) {
+		o.b.HTTPResponse = responseRules(t, "deny status 502 if { res.hdr(x-secret) -m found }")
+	})
 	c := e.dial().send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	if h := c.head(); !strings.HasPrefix(h, "HTTP/1.1 502 ") {
 		t.Errorf("got %q", h)
