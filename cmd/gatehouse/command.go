@@ -65,7 +65,7 @@ func (s *session) command(use, short string, args int, ask func(do asker, args [
 	return &cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(args),
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := runtimeapi.Dial(s.socket)
+			client, err := runtimeapi.Dial(s.address())
 			if err != nil {
 				return err
 			}
@@ -79,6 +79,14 @@ func (s *session) command(use, short string, args int, ask func(do asker, args [
 			return s.print(c.OutOrStdout(), a)
 		},
 	}
+}
+
+// address lets a relative path be written as in a shell.
+func (s *session) address() string {
+	if strings.Contains(s.socket, "/") && !strings.Contains(s.socket, "@") {
+		return "unix@" + s.socket
+	}
+	return s.socket
 }
 
 // asker runs one Runtime API command.

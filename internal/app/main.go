@@ -38,9 +38,13 @@ func Main(ctx context.Context, args []string, newEngine NewEngine) int {
 		return 1
 	}
 	p.inherited = inheritedFDs()
+	program := filepath.Base(args[0])
+	if p.role.kind != "" {
+		// Started as /proc/self/exe, this process would be called "exe" by ps and pgrep. Only for show: it works without.
+		_ = os.WriteFile("/proc/self/comm", []byte(program), 0)
+	}
 	signal.Ignore(syscall.SIGPIPE)
 	p.o, err = ParseArgs(args[1:])
-	program := filepath.Base(args[0])
 	if p.o.Show != "" {
 		printVersion(p.stdout, p.o.Show)
 		return 0

@@ -197,7 +197,7 @@ func TestWorkerWithoutRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`(?m)^Uid:\t65534\t65534\t65534\t65534$`, `(?m)^Gid:\t65534\t65534\t65534\t65534$`, `(?m)^Groups:\t *$`, noNewPrivs(), `(?m)^CapEff:\t0+$`} {
+	for _, want := range []string{`(?m)^Name:\thaproxy$`, `(?m)^Uid:\t65534\t65534\t65534\t65534$`, `(?m)^Gid:\t65534\t65534\t65534\t65534$`, `(?m)^Groups:\t *$`, noNewPrivs(), `(?m)^CapEff:\t0+$`} {
 		if !regexp.MustCompile(want).Match(status) {
 			t.Errorf("worker's status has no %q:\n%s", want, status)
 		}

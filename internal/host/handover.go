@@ -115,7 +115,7 @@ func writeBatch(conn *net.UnixConn, batch []*os.File) error {
 	var data []byte
 	fds := make([]int, len(batch))
 	for i, f := range batch {
-		fds[i] = int(f.Fd())
+		fds[i] = rawFD(f)
 		device, _ := unix.GetsockoptString(fds[i], unix.SOL_SOCKET, unix.SO_BINDTODEVICE)
 		device = strings.TrimRight(device, "\x00")
 		data = append(data, 0, byte(len(device)))
@@ -142,7 +142,7 @@ type Inheriting struct {
 func NewInheriting(h Host, files []*os.File) *Inheriting {
 	in := &Inheriting{Host: h, old: map[string][]*os.File{}}
 	for _, f := range files {
-		key, err := listenKey(int(f.Fd()))
+		key, err := listenKey(rawFD(f))
 		if err != nil {
 			f.Close()
 			continue

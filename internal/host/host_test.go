@@ -291,6 +291,20 @@ func TestGetsocksHandsOverListeningSockets(t *testing.T) {
 	if err != nil || len(got) != len(files) {
 		t.Fatalf("FetchSockets: %d sockets, %v; want %d", len(got), err, len(files))
 	}
+	// A blocking descriptor would be blocking for both processes, and the old one's Accept could not be woken any more.
+	for _, f := range []*os.File{files[0], got[259]} {
+		raw, err := f.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var flags uintptr
+		if err := raw.Control(func(fd uintptr) { flags, _, _ = syscall.Syscall(syscall.SYS_FCNTL, fd, syscall.F_GETFL, 0) }); err != nil {
+			t.Fatal(err)
+		}
+		if flags&syscall.O_NONBLOCK == 0 {
+			t.Errorf("%s became blocking", f.Name())
+		}
+	}
 	for i := range got {
 		var a, b syscall.Stat_t
 		if err := errors.Join(syscall.Fstat(int(got[i].Fd()), &a), syscall.Fstat(int(files[i].Fd()), &b)); err != nil || a.Ino != b.Ino {

@@ -94,7 +94,7 @@ func (l *Link) Send(header any, payload []byte, files ...*os.File) error {
 	if len(files) > 0 {
 		fds := make([]int, len(files))
 		for i, f := range files {
-			fds[i] = int(f.Fd())
+			fds[i] = rawFD(f)
 		}
 		oob = unix.UnixRights(fds...)
 	}
