@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -20,7 +19,6 @@ import (
 type client struct {
 	handle  *Handle
 	conn    *stream.Conn
-	ctx     context.Context // ends waits for servers; never at soft stop
 	wire    h1.Conn
 	in      h1.Reader
 	session backend.Session

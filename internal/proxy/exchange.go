@@ -21,6 +21,7 @@ type exchange struct {
 	out  h1.Writer // to the client
 	up   h1.Writer // to the server
 	srv  h1.Reader // from the server
+	away absence   // of the client, while a server is sought
 	send sender    // the request body, when it does not fit into one write
 
 	keep   bool // the client connection goes on after this exchange
@@ -135,6 +136,7 @@ func (x *exchange) readHead() bool {
 	s.Log.RequestLine = cl.in.Line()
 	cl.conn.Requests++
 	x.keep = s.Req.KeepAlive && !x.f.o.HTTPClose
+	x.f.requests.Add(1)
 	c := x.f.o.Counters
 	c.Reqs.Add(1)
 	c.ReqRate.Add(s.Log.ReqDone)

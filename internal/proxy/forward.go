@@ -23,11 +23,13 @@ const watchAfter = 25 * time.Millisecond
 // out to be closed is sent once more on a fresh one.
 func (x *exchange) forward() {
 	for fresh := false; ; fresh = true {
-		c, err := x.b.o.Servers.Connect(x.cl.ctx, &x.s, backend.ConnectOptions{
+		x.away.begin(x.cl, !x.b.o.NoAbortOnClose, x.f.o.Timeouts.Client)
+		c, err := x.b.o.Servers.Connect(&x.away, &x.s, backend.ConnectOptions{
 			Session: &x.cl.session,
 			First:   x.cl.served == 0,
 			Fresh:   fresh,
 		})
+		x.away.end()
 		if err != nil {
 			x.noServer(err)
 			return
@@ -40,10 +42,17 @@ func (x *exchange) forward() {
 
 // noServer answers a request that got no connection.
 func (x *exchange) noServer(err error) {
-	x.fail(x.connectFailed(err))
+	status := x.connectFailed(err)
+	if status == 0 { // the client left; nobody is there to be answered
+		x.keep = false
+		x.b.o.Counters.CliAborts.Add(1)
+		x.f.o.Counters.CliAborts.Add(1)
+		return
+	}
+	x.fail(status)
 }
 
-// connectFailed notes why there is no server connection and returns the status to answer with.
+// connectFailed notes why there is no server connection and returns the status to answer with, 0 when the client left.
 func (x *exchange) connectFailed(err error) int {
 	x.term('S', 'C')
 	var e *backend.Error
@@ -53,12 +62,6 @@ func (x *exchange) connectFailed(err error) int {
 	x.s.Log.Term = e.Term
 	if srv := x.b.o.Servers.Server(e.Server); srv != nil {
 		x.s.Log.SrvConn = int(srv.Counters().Cur.Load())
-	}
-	if e.Kind == backend.Aborted {
-		x.keep = false
-	}
-	if e.Status == 0 {
-		return 503
 	}
 	return e.Status
 }
@@ -357,19 +360,21 @@ func (x *exchange) awaitDuringUpload(wire *h1.Conn, limit time.Duration) error {
 	}
 }
 
-// watch waits for the client to leave and then ends the wait for the server. halfToo says that a client that shut its sending side
-// has left as well, as HAProxy's option abortonclose has it. A client that speaks is there.
+// watch waits for the client to leave and then ends the wait for the server.
 func (cl *client) watch(server *h1.Conn, halfToo bool) {
+	if cl.hasLeft(halfToo) {
+		cl.gone.Store(true)
+		server.Interrupt()
+	}
+}
+
+// hasLeft waits until the client leaves, speaks, or the wait is interrupted. halfToo says that a client that shut its sending side
+// has left as well, as HAProxy's option abortonclose has it. A client that speaks is there, and is not looked at any more: its
+// bytes have to wait for their turn.
+func (cl *client) hasLeft(halfToo bool) bool {
 	cl.wire.ReadUntil(time.Time{})
 	err := cl.in.More()
-	if err == nil || isTimeout(err) || err == io.ErrShortBuffer {
-		return
-	}
-	if err == io.EOF && !halfToo {
-		return
-	}
-	cl.gone.Store(true)
-	server.Interrupt()
+	return err != nil && !isTimeout(err) && err != io.ErrShortBuffer && (err != io.EOF || halfToo)
 }
 
 // noResponse answers a request whose server gave no usable response head.

@@ -13,6 +13,7 @@ import (
 // Handle is the frontend as listeners know it, whatever its generation. A reload swaps what it points to.
 type Handle struct {
 	current atomic.Pointer[Frontend]
+	panics  atomic.Int64
 
 	mu     sync.Mutex
 	conns  map[*client]struct{} // guarded by mu: connections in mode http
@@ -73,6 +74,7 @@ func (h *Handle) remove(cl *client) {
 // stop: an idle connection closes, a busy one after its current request.
 func (h *Handle) Serve(ctx context.Context, nc net.Conn, c *stream.Conn) {
 	defer nc.Close()
+	defer h.guard()
 	f := h.current.Load()
 	if f == nil {
 		return
@@ -81,7 +83,7 @@ func (h *Handle) Serve(ctx context.Context, nc net.Conn, c *stream.Conn) {
 		serveTCP(ctx, f, nc, c)
 		return
 	}
-	cl := &client{handle: h, conn: c, ctx: context.WithoutCancel(ctx)}
+	cl := &client{handle: h, conn: c}
 	cl.wire.Init(nc)
 	cl.in.Init(&cl.wire, f.pool)
 	if !h.add(cl) {

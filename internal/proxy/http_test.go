@@ -465,13 +465,15 @@ func TestConnectAndQueueFailures(t *testing.T) {
 }
 
 func TestClientThatLeavesWhileTheServerWorks(t *testing.T) {
-	left := make(chan string, 1)
+	asked, left := make(chan struct{}, 2), make(chan string, 1)
 	srv := serve(t, func(p *peer, _ int) {
 		p.head()
+		asked <- struct{}{}
 		left <- p.rest()
 	})
 	e := newEdge(t, srv.addr, nil)
 	c := e.dial().send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-asked
 	c.Close()
 	<-left // the server connection was given up
 	if l := e.logged(); !strings.Contains(l, "be/s 400 0 CH--") {
@@ -484,6 +486,58 @@ func TestClientThatLeavesWhileTheServerWorks(t *testing.T) {
 		t.Errorf("no option abortonclose: %q", out)
 	}
 	<-left
+}
+
+func TestClientThatLeavesBeforeThereIsAServer(t *testing.T) {
+	dialing := make(chan struct{}, 1)
+	e := newEdge(t, "127.0.0.1:1", func(o *setup) {
+		o.s.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			dialing <- struct{}{}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	})
+	c := e.dial().send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-dialing
+	c.Close()
+	if l := e.logged(); !strings.Contains(l, "be/s -1 0 CC--") {
+		t.Errorf("log %q", l)
+	}
+	// One that is there, and impatient, is served in order once a server is found.
+	srv, _ := answering(t, okResponse)
+	release := make(chan struct{})
+	e = newEdge(t, srv.addr, func(o *setup) {
+		o.s.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			dialing <- struct{}{}
+			<-release
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}
+	})
+	c = e.dial().send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-dialing
+	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	close(release)
+	for i := range 2 {
+		if out := c.take(len(okOut)); out != okOut {
+			t.Errorf("answer %d: %q", i, out)
+		}
+	}
+}
+
+func TestPanicCostsOneConnection(t *testing.T) {
+	srv, _ := answering(t, okResponse)
+	e := newEdge(t, srv.addr, func(o *setup) {
+		o.f.Challenge = func(token []byte) []byte { panic("secret") }
+	})
+	if out := e.dial().send("GET /.well-known/acme-challenge/x HTTP/1.1\r\nHost: x\r\n\r\n").rest(); out != "" {
+		t.Errorf("got %q", out)
+	}
+	if l := e.logged(); strings.Contains(l, "secret") || e.handle.Panics() != 1 {
+		t.Errorf("log %q, %d panics", l, e.handle.Panics())
+	}
+	if out := e.dial().send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").take(len(okOut)); out != okOut {
+		t.Errorf("the next connection got %q", out)
+	}
 }
 
 func TestBufferRequestWaitsForTheBody(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 // serveTCP serves one connection in mode tcp: a server is connected and bytes pass both ways until both sides have ended.
 func serveTCP(ctx context.Context, f *Frontend, nc net.Conn, c *stream.Conn) {
-	cl := &client{conn: c, ctx: context.WithoutCancel(ctx)}
+	cl := &client{conn: c}
 	defer cl.session.Close()
 	cl.wire.Init(nc)
 	x := exchanges.Get().(*exchange)
@@ -28,14 +28,14 @@ func serveTCP(ctx context.Context, f *Frontend, nc net.Conn, c *stream.Conn) {
 		s.Log.Start = time.Now()
 	}
 	x.own, x.inBackend = false, false
-	x.tcp()
+	x.tcp(context.WithoutCancel(ctx)) // a soft stop lets the session end by itself
 	x.leaveBackend()
 	s.Log.End = time.Now()
 	x.log()
 }
 
 // tcp chooses the backend, connects and tunnels.
-func (x *exchange) tcp() {
+func (x *exchange) tcp(ctx context.Context) {
 	s, o := &x.s, &x.f.o
 	x.b = o.choose(s)
 	if x.b == nil || x.b.o.Servers == nil {
@@ -47,7 +47,7 @@ func (x *exchange) tcp() {
 	s.Log.BeConn = int(b.Counters.Enter())
 	x.inBackend = true
 	b.Counters.SessRate.Add(time.Now())
-	c, err := b.Servers.Connect(x.cl.ctx, s, backend.ConnectOptions{Session: &x.cl.session, Fresh: true})
+	c, err := b.Servers.Connect(ctx, s, backend.ConnectOptions{Session: &x.cl.session, Fresh: true})
 	if err != nil {
 		x.term('S', 'C')
 		x.connectFailed(err)
