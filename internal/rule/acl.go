@@ -114,11 +114,12 @@ func (c *Compiler) aclTest(words []string, pos config.Pos) (aclTest, error) {
 	if len(words) == 0 || words[0] == "" {
 		return aclTest{}, fmt.Errorf("missing fetch method in ACL expression ''")
 	}
-	x, name, err := c.criterion(words[0])
+	x, implied, err := c.criterion(words[0])
 	if err != nil {
 		return aclTest{}, err
 	}
-	if name == "" {
+	name := implied
+	if name == "" || len(x.steps) > 0 {
 		name = defaultMethods[x.out]
 	}
 	if name != "" && x.out != stream.KindBool && len(words) == 1 {
@@ -126,17 +127,21 @@ func (c *Compiler) aclTest(words []string, pos config.Pos) (aclTest, error) {
 			"  no pattern to match against were provided, so this ACL will never match.\n"+
 			"  If this is what you intended, please add '--' to get rid of this warning.\n"+
 			"  If you intended to match only for existence, please use '-m found'.\n"+
-			"  If you wanted to force an int to match as a bool, please use '-m bool'.\n", words[0]))
+			"  If you wanted to force an int to match as a bool, please use '-m bool'.", words[0]))
 	}
 	fl, err := c.aclFlags(words[1:], x, name)
 	if err != nil {
 		return aclTest{}, err
 	}
+	if implied != "" && implied != "str" && implied != "meth" && fl.method != implied {
+		word, _ := identifier(words[0])
+		c.Diags.Warning(pos, "original matching method '%s' was overwritten and will not be applied as expected.", word)
+	}
 	return buildTest(x, fl)
 }
 
-// criterion compiles the first word: an expression, or an old name that implies a method. The method is "" when the kind
-// of the expression decides; converters behind an old name make it an ordinary expression.
+// criterion compiles the first word: an expression, or an old name that implies a method. The method is "" when none is
+// implied.
 func (c *Compiler) criterion(word string) (x *Expr, method string, err error) {
 	name, rest := identifier(word)
 	d, old := derived[name]
@@ -151,10 +156,10 @@ func (c *Compiler) criterion(word string) (x *Expr, method string, err error) {
 	switch {
 	case err != nil && (old || knownACL(name)):
 		msg := strings.TrimPrefix(err.Error(), "fetch method '"+d[0]+"' : ")
-		return nil, "", fmt.Errorf("ACL keyword '%s' : %s", name, msg)
+		return nil, "", fmt.Errorf("ACL keyword '%s' : %s", name, strings.TrimPrefix(msg, "fetch method '"+name+"' : "))
 	case err != nil:
 		return nil, "", fmt.Errorf("%w in ACL expression '%s'", err, word)
-	case old && len(x.steps) == 0:
+	case old:
 		method = d[1]
 	}
 	return x, method, nil

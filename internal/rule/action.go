@@ -174,10 +174,11 @@ func (p *ruleParser) closeParam() (string, error) {
 func (c *Compiler) unknownAction(word string, pos config.Pos, in scope, at uint8) {
 	name, _, _ := strings.Cut(word, "(")
 	known := actionNames(at)
-	text := fmt.Sprintf("config : parsing [%s:%d]: '%s' expects %s, but got '%s'.", pos.File, pos.Line, in.name, quotedList(known), word)
+	text := fmt.Sprintf("config : parsing [%s:%d]: '%s' expects %s, but got '%s'", pos.File, pos.Line, in.name, quotedList(known), word)
 	if word == "" {
-		text = fmt.Sprintf("config : parsing [%s:%d]: '%s' expects %s.", pos.File, pos.Line, in.name, quotedList(known))
+		text += " (missing argument)"
 	}
+	text += "." + didYouMean(name, known)
 	for _, k := range known {
 		if base, _, _ := strings.Cut(k, "(*)"); base == name || strings.HasSuffix(k, "(*)") && base == "track-sc" && strings.HasPrefix(name, base) {
 			text = fmt.Sprintf("config : parsing [%s:%d] : '%s %s' is not supported.", pos.File, pos.Line, in.name, word)
@@ -185,6 +186,17 @@ func (c *Compiler) unknownAction(word string, pos config.Pos, in scope, at uint8
 		}
 	}
 	*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelAlert, Pos: pos, Text: text})
+}
+
+func didYouMean(name string, known []string) string {
+	bare := make([]string, len(known))
+	for i, k := range known {
+		bare[i] = strings.TrimSuffix(k, "(*)")
+	}
+	if near := config.Nearest(name, bare); near != "" && name != "" {
+		return fmt.Sprintf(" Did you mean '%s' maybe ?", near)
+	}
+	return ""
 }
 
 // actionNames are the actions that HAProxy 3.4 knows in a place, in its order.

@@ -12,8 +12,8 @@ import (
 
 func replyActions() []action {
 	return []action{
-		{"return", atRequest | atResponse, "answer in the server's stead", bindReply(VerdictReturn, 200)},
-		{"deny", atRequest | atResponse, "refuse with an error page or an answer of one's own", bindReply(VerdictDeny, 0)},
+		{"return", atRequest | atResponse, "answer in the server's stead", bindReply(VerdictReturn, 200, 200)},
+		{"deny", atRequest | atResponse, "refuse with an error page or an answer of one's own", bindReply(VerdictDeny, 403, 502)},
 		{"tarpit", atRequest, "refuse after timeout tarpit", bindReply(VerdictTarpit, 500)},
 		{"redirect", atRequest | atResponse, "send the client elsewhere", bindRedirect},
 	}
@@ -68,14 +68,13 @@ type replyField struct {
 	value *Format
 }
 
-func bindReply(kind VerdictKind, status int) func(*ruleParser) (actionFunc, error) {
+// bindReply makes return, deny and tarpit; usual is their status when the rule names none, on a request and on a response.
+func bindReply(kind VerdictKind, usual ...int) func(*ruleParser) (actionFunc, error) {
 	return func(p *ruleParser) (actionFunc, error) {
-		if status == 0 { // deny
-			if status = 403; p.at == atResponse {
-				status = 502
-			}
+		r := &replySpec{kind: kind, status: usual[0]}
+		if p.at == atResponse {
+			r.status = usual[1]
 		}
-		r := &replySpec{kind: kind, status: status}
 		if kind != VerdictReturn && plainDeny(p.words) {
 			r.source = "default-errorfiles"
 		}

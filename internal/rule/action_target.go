@@ -23,9 +23,13 @@ func targetActions() []action {
 }
 
 func (p *ruleParser) oneFormat() (*Format, error) {
-	w, err := p.take(1, "expects exactly 1 argument <format>")
+	const usage = "expects exactly 1 argument <format>"
+	w, err := p.take(1, usage)
 	if err != nil {
 		return nil, err
+	}
+	if len(p.words) > 0 && !isCondWord(p.words[0]) {
+		return nil, fmt.Errorf(usage)
 	}
 	return p.httpFormat(w[0])
 }
@@ -192,11 +196,11 @@ func bindSetStatus(p *ruleParser) (actionFunc, error) {
 		}
 	}
 	return func(s *stream.Stream, env Env) Verdict {
-		s.Res.Status = int(n)
-		s.Res.Reason = s.ScratchString(ReasonOf(int(n)))
+		phrase := s.ScratchString(ReasonOf(int(n)))
 		if reason != nil {
-			s.Res.Reason = fieldValue(reason.bytes(s, env))
+			phrase = fieldValue(reason.bytes(s, env))
 		}
+		s.Res.Status, s.Res.Reason = int(n), phrase
 		return goOn
 	}, nil
 }

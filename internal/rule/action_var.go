@@ -50,12 +50,9 @@ func (p *ruleParser) varParam() (variable, []varTest, error) {
 	for _, w := range words[1:] {
 		t := varTests[w]
 		if t == nil && err == nil {
-			err = fmt.Errorf("invalid condition '%s'", w)
+			err = fmt.Errorf("unknown condition \"%s\"", w)
 		}
 		tests = append(tests, t)
-	}
-	if err == nil && v.scope == scopeRes && p.at == atRequest {
-		err = fmt.Errorf("a variable of scope 'res' cannot be set here")
 	}
 	return v, tests, err
 }
@@ -70,7 +67,7 @@ func bindSetVar(p *ruleParser) (actionFunc, error) {
 		return nil, err
 	}
 	if !p.in.has(x.need) {
-		return nil, fmt.Errorf("fetch method '%s' extracts information from '%s', none of which is available here", x.name, x.need)
+		return nil, fmt.Errorf("fetch method '%s' extracts information from '%s', none of which is available here", p.word, x.need)
 	}
 	return func(s *stream.Stream, env Env) Verdict {
 		if val, ok := x.Eval(s, env); ok {

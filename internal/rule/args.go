@@ -227,13 +227,11 @@ func compileRegex(text string, fold bool) (*regexp.Regexp, error) {
 	if len(text) > maxRegex {
 		return nil, fmt.Errorf("regex '%.32s...' is longer than %d bytes", text, maxRegex)
 	}
-	flags := "(?s)" // as PCRE's dollar and dot do on header values: no newline can occur in them
-	if fold {
-		flags = "(?si)"
-	}
-	re, err := regexp.Compile(flags + text)
-	if err != nil {
+	if _, err := regexp.Compile(text); err != nil { // without flags, so that the reason shows what was written
 		return nil, fmt.Errorf("regex '%s' is invalid (error=%s)", text, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
-	return re, nil
+	if fold {
+		return regexp.Compile("(?i:" + text + ")")
+	}
+	return regexp.Compile(text)
 }

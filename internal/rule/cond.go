@@ -140,11 +140,15 @@ func (c *Compiler) findACL(name string, pos config.Pos, acls *ACLs) (*acl, error
 }
 
 func (c *Compiler) warnUnusable(a *acl, pos config.Pos, in scope) {
+	place := "frontend " + in.place
+	if c.Kind == "backend" {
+		place = "backend " + in.place
+	}
 	switch {
 	case a.usable(in):
 	case a.name != "":
-		c.Diags.Warning(pos, "acl '%s' will never match because it only involves keywords that are incompatible with '%s'", a.name, in.name)
+		c.Diags.Warning(pos, "acl '%s' will never match because it only involves keywords that are incompatible with '%s'.", a.name, place)
 	default:
-		c.Diags.Warning(pos, "anonymous acl will never match because it uses keyword '%s' which is incompatible with '%s'", a.tests[0].expr.name, in.name)
+		c.Diags.Warning(pos, "anonymous acl will never match because it uses keyword '%s' which is incompatible with '%s'.", a.tests[0].expr.name, place)
 	}
 }

@@ -41,7 +41,7 @@ func codingConverters() []converter {
 		{"digest", takes(1, argStr), bin, bin, false, "digest by OpenSSL's name: md5, sha1, sha224, sha256, sha384, sha512", func(a args) (convFunc, error) {
 			f := digests[strings.ReplaceAll(strings.ToLower(a.str(0)), "sha2-", "sha")]
 			if f == nil {
-				return nil, fmt.Errorf("algorithm is not supported")
+				return nil, fmt.Errorf("algorithm must be a valid OpenSSL message digest name")
 			}
 			return f, nil
 		}},

@@ -32,8 +32,12 @@ type step struct {
 	do convFunc
 }
 
-// maxSteps bounds the converters of one expression.
-const maxSteps = 64
+// maxSteps bounds the converters of one expression, and maxValue what each may make, as tune.bufsize does in HAProxy: a
+// converter that doubles its input (hex) could otherwise be repeated until memory ends. A larger value fails.
+const (
+	maxSteps = 64
+	maxValue = 16384
+)
 
 // Expr is a compiled sample expression: a fetch and the converters behind it.
 type Expr struct {
@@ -76,7 +80,7 @@ func (x *Expr) convert(s *stream.Stream, env Env, v Value) (Value, bool) {
 		if v, ok = cast(s, v, st.in); !ok {
 			return v, false
 		}
-		if v, ok = st.do(s, env, v); !ok {
+		if v, ok = st.do(s, env, v); !ok || len(v.Bytes) > maxValue {
 			return v, false
 		}
 	}
@@ -159,9 +163,6 @@ func (c *Compiler) parseSteps(x *Expr, rest string) (string, error) {
 		}
 		if !castable(x.out, f.in) {
 			return after, fmt.Errorf("converter '%s' cannot be applied", name)
-		}
-		if len(f.args.kinds) == 0 && strings.HasPrefix(after, "(") && !strings.HasPrefix(after, "()") {
-			return after, fmt.Errorf("converter '%s' does not support any args", name)
 		}
 		list, tail, at, err := parseArgs(c, after, f.args)
 		if err != nil {

@@ -35,7 +35,7 @@ func plain(f evalFunc) func(args) (source, error) {
 	return func(args) (source, error) { return source{one: f}, nil }
 }
 
-// aliases repeats an entry under other names.
+// alias repeats an entry under other names.
 func alias(f fetch, names ...string) []fetch {
 	list := []fetch{f}
 	for _, n := range names {

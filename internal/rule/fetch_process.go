@@ -87,9 +87,9 @@ func bindBool(a args) (source, error) {
 func bindAddr(a args) (source, error) { return source{one: constant(address(a.list[0].addr))}, nil }
 
 func bindBin(a args) (source, error) {
-	b, err := hex.DecodeString(a.str(0))
+	b, err := hexBytes(a.str(0))
 	if err != nil {
-		return source{}, fmt.Errorf("Expects a binary string, and found '%s'", a.str(0))
+		return source{}, err
 	}
 	return source{one: constant(binval(b))}, nil
 }

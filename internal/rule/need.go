@@ -48,6 +48,7 @@ func (n need) String() string {
 // scope is a place where rules run: what is known there.
 type scope struct {
 	name  string // the configuration keyword
+	place string // as HAProxy calls it in warnings
 	knows need
 }
 
@@ -60,11 +61,11 @@ const (
 )
 
 var (
-	inRequest       = scope{"http-request", knowsRequest}
-	inResponse      = scope{"http-response", knowsResponse}
-	inAfterResponse = scope{"http-after-response", knowsResponse}
-	inLog           = scope{"log-format", knowsLog}
-	anywhere        = scope{"", ^need(0)}
+	inRequest       = scope{"http-request", "http-request header rule", knowsRequest}
+	inResponse      = scope{"http-response", "http-response header rule", knowsResponse}
+	inAfterResponse = scope{"http-after-response", "http-response header rule", knowsResponse}
+	inLog           = scope{"log-format", "logs", knowsLog}
+	anywhere        = scope{"", "", ^need(0)}
 )
 
 // has reports whether a fetch that needs n can be of use: any one of the sources suffices, as for "hdr", which reads

@@ -41,7 +41,6 @@ var methods = index(func(m *method) string { return m.name }, []method{
 // defaultMethods is the method of an ACL that names none, by the kind of its expression.
 var defaultMethods = map[stream.Kind]string{
 	stream.KindBool: "bool", stream.KindInt: "int", stream.KindAddr: "ip", stream.KindIPv4: "ip", stream.KindIPv6: "ip", stream.KindStr: "str",
-	stream.KindMeth: "meth",
 }
 
 type matchFound struct{}
@@ -213,21 +212,32 @@ func inNets(list []netsOfLength, a netip.Addr) bool {
 func buildBin(patterns []string, _ bool) (matcher, error) {
 	set := matchSet{exact: map[string]struct{}{}}
 	for _, p := range patterns {
-		if len(p)%2 != 0 {
-			return nil, fmt.Errorf("an even number of hex digit is expected")
-		}
-		b := make([]byte, 0, len(p)/2)
-		for i := 0; i < len(p); i += 2 {
-			hi, ok1 := hexDigit(p[i])
-			lo, ok2 := hexDigit(p[i+1])
-			if !ok1 || !ok2 {
-				return nil, fmt.Errorf("an hex digit is expected (found '%c')", p[i])
-			}
-			b = append(b, hi<<4|lo)
+		b, err := hexBytes(p)
+		if err != nil {
+			return nil, err
 		}
 		set.exact[string(b)] = struct{}{}
 	}
 	return set, nil
+}
+
+func hexBytes(p string) ([]byte, error) {
+	if len(p)%2 != 0 {
+		return nil, fmt.Errorf("an even number of hex digit is expected")
+	}
+	b := make([]byte, 0, len(p)/2)
+	for i := 0; i < len(p); i += 2 {
+		hi, ok1 := hexDigit(p[i])
+		lo, ok2 := hexDigit(p[i+1])
+		switch {
+		case !ok1:
+			return nil, fmt.Errorf("an hex digit is expected (found '%c')", p[i])
+		case !ok2:
+			return nil, fmt.Errorf("an hex digit is expected (found '%c')", p[i+1])
+		}
+		b = append(b, hi<<4|lo)
+	}
+	return b, nil
 }
 
 // matchSet accepts the texts of a set.
@@ -240,7 +250,7 @@ func buildSet(patterns []string, fold bool) (matcher, error) {
 	m := matchSet{make(map[string]struct{}, len(patterns)), fold}
 	for _, p := range patterns {
 		if fold {
-			p = strings.ToLower(p)
+			p = lowerText(p)
 		}
 		m.exact[p] = struct{}{}
 	}
@@ -256,6 +266,8 @@ func (m matchSet) match(v Value) bool {
 	_, ok := m.exact[string(appendLower(room[:0], v.Bytes))]
 	return ok
 }
+
+func lowerText(t string) string { return string(appendLower(nil, []byte(t))) }
 
 func appendLower(dst, b []byte) []byte {
 	for _, c := range b {
@@ -273,7 +285,7 @@ func buildMethods(patterns []string, fold bool) (matcher, error) {
 	m := matchMethods{matchSet{map[string]struct{}{}, fold}}
 	for _, p := range patterns {
 		if _, known := knownMethods[p]; fold && !known {
-			p = strings.ToLower(p)
+			p = lowerText(p)
 		}
 		m.exact[p] = struct{}{}
 	}
@@ -300,7 +312,7 @@ func buildBeg(patterns []string, fold bool) (matcher, error) {
 	sorted := slices.Clone(patterns)
 	for i := range sorted {
 		if fold {
-			sorted[i] = strings.ToLower(sorted[i])
+			sorted[i] = lowerText(sorted[i])
 		}
 	}
 	slices.Sort(sorted)
@@ -318,8 +330,19 @@ func (m matchBeg) match(v Value) bool {
 	if m.fold {
 		b = appendLower(room[:0], b)
 	}
-	i, found := slices.BinarySearchFunc(m.prefixes, b, func(p string, b []byte) int { return compareText(p, b) })
-	return found || i > 0 && len(m.prefixes[i-1]) <= len(b) && m.prefixes[i-1] == string(b[:len(m.prefixes[i-1])])
+	lo, hi := 0, len(m.prefixes) // the first prefix above b; written out so that room stays on the stack
+	for lo < hi {
+		if mid := (lo + hi) / 2; compareText(m.prefixes[mid], b) <= 0 {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo == 0 {
+		return false
+	}
+	p := m.prefixes[lo-1]
+	return len(p) <= len(b) && p == string(b[:len(p)])
 }
 
 func compareText(p string, b []byte) int {
@@ -335,8 +358,18 @@ func compareText(p string, b []byte) int {
 type matchEach struct {
 	patterns [][]byte // lower case with fold
 	fold     bool
-	test     func(b, pattern []byte) bool
+	test     eachTest
+	delims   string // partTest
 }
+
+// eachTest is how a pattern is looked for. Not a function: what is handed to an unknown function moves to the heap.
+type eachTest uint8
+
+const (
+	endTest eachTest = iota
+	subTest
+	partTest
+)
 
 func (m matchEach) match(v Value) bool {
 	b := v.Bytes
@@ -345,18 +378,27 @@ func (m matchEach) match(v Value) bool {
 		b = appendLower(room[:0], b)
 	}
 	for _, p := range m.patterns {
-		if m.test(b, p) {
+		ok := false
+		switch m.test {
+		case endTest:
+			ok = bytes.HasSuffix(b, p)
+		case subTest:
+			ok = bytes.Contains(b, p)
+		case partTest:
+			ok = containsPart(b, p, m.delims)
+		}
+		if ok {
 			return true
 		}
 	}
 	return false
 }
 
-func buildEach(patterns []string, fold bool, test func(b, pattern []byte) bool) (matcher, error) {
-	m := matchEach{fold: fold, test: test}
+func buildEach(patterns []string, m matchEach) (matcher, error) {
+	fold := m.fold
 	for _, p := range patterns {
 		if fold {
-			p = strings.ToLower(p)
+			p = lowerText(p)
 		}
 		m.patterns = append(m.patterns, []byte(p))
 	}
@@ -364,11 +406,11 @@ func buildEach(patterns []string, fold bool, test func(b, pattern []byte) bool) 
 }
 
 func buildEnd(patterns []string, fold bool) (matcher, error) {
-	return buildEach(patterns, fold, bytes.HasSuffix)
+	return buildEach(patterns, matchEach{fold: fold, test: endTest})
 }
 
 func buildSub(patterns []string, fold bool) (matcher, error) {
-	return buildEach(patterns, fold, bytes.Contains)
+	return buildEach(patterns, matchEach{fold: fold, test: subTest})
 }
 
 // buildParts makes dir and dom: a pattern must stand between delimiters or the ends. Delimiters around the pattern itself
@@ -379,7 +421,7 @@ func buildParts(delims string) func([]string, bool) (matcher, error) {
 		for i, p := range patterns {
 			trimmed[i] = strings.Trim(p, delims)
 		}
-		return buildEach(trimmed, fold, func(b, p []byte) bool { return containsPart(b, p, delims) })
+		return buildEach(trimmed, matchEach{fold: fold, test: partTest, delims: delims})
 	}
 }
 

@@ -39,9 +39,10 @@ func templateByte(t []byte, i int) (byte, bool) {
 	return hi<<4 | lo, ok1 && ok2
 }
 
-// expand appends the replacement tpl for the match m (as of FindSubmatchIndex) in b. What checkTemplate refuses is copied.
+// expand appends the replacement tpl for the match m (as of FindSubmatchIndex) in b. What checkTemplate refuses is copied. It
+// stops when dst has become too large to be a value.
 func expand(dst, tpl, b []byte, m []int) []byte {
-	for i := 0; i < len(tpl); i++ {
+	for i := 0; i < len(tpl) && len(dst) <= 2*maxValue; i++ {
 		c := tpl[i]
 		if c != '\\' || i+1 == len(tpl) {
 			dst = append(dst, c)
@@ -78,7 +79,9 @@ func substitute(dst, b []byte, re *regexp.Regexp, tpl []byte, all bool) []byte {
 	for _, m := range re.FindAllSubmatchIndex(b, n) {
 		dst = append(dst, b[from:m[0]]...)
 		dst = expand(dst, tpl, b, m)
-		from = m[1]
+		if from = m[1]; len(dst) > maxValue {
+			break // the value fails anyway
+		}
 	}
 	return append(dst, b[from:]...)
 }

@@ -125,7 +125,10 @@ func parseOperand(word string) (operand, error) {
 		return operand{num: n}, nil
 	}
 	v, err := parseVar(word)
-	return operand{v: v, isVar: true}, err
+	if err != nil {
+		return operand{}, fmt.Errorf("expects an integer or a variable name")
+	}
+	return operand{v: v, isVar: true}, nil
 }
 
 func (o operand) value(s *stream.Stream, env Env) (int64, bool) {
