@@ -17,7 +17,8 @@ import (
 type masterSession struct {
 	*session
 	m      *Master
-	target int // pid that commands without a prefix go to, 0 is the master
+	target int  // pid that commands without a prefix go to, 0 is the master
+	drop   bool // the rest of the line is not run, because a command before it was refused
 }
 
 // errEnd ends a connection whose answer is complete.
@@ -35,6 +36,7 @@ func (s *masterSession) run(ctx context.Context) error {
 		}
 		if rest, both := strings.CutPrefix(strings.TrimLeft(text, " \t"), "@@"); both && lineStart {
 			err = s.join(ctx, rest, last)
+			last = last || !s.drop // it took the whole line
 		} else {
 			err = s.command(ctx, text)
 		}
@@ -44,7 +46,13 @@ func (s *masterSession) run(ctx context.Context) error {
 		if err := s.out.Flush(); err != nil || ctx.Err() != nil {
 			return err
 		}
-		lineStart = last
+		if s.drop && !last {
+			if _, err := s.conn.ReadLine(); err != nil {
+				return s.refuse(err)
+			}
+			last = true
+		}
+		s.drop, lineStart = false, last
 	}
 }
 
@@ -68,7 +76,8 @@ func (s *masterSession) command(ctx context.Context, text string) error {
 	if len(words) > 0 && strings.HasPrefix(words[0], "@") {
 		pid, ok := s.procs().worker(words[0])
 		if !ok {
-			s.write("Can't find the target PID matching the prefix '" + words[0] + "'\n" + s.promptText())
+			s.refuseLine("Can't find the target PID matching the prefix '" + words[0] + "'\n")
+			s.write(s.promptText())
 			return nil
 		}
 		if len(words) == 1 {
@@ -79,12 +88,21 @@ func (s *masterSession) command(ctx context.Context, text string) error {
 		text, words, target = afterWord(text), words[1:], pid
 	} else if done, err := s.own(words); done || err != nil {
 		s.write(s.promptText())
+		if err != nil {
+			_ = s.out.Flush() // the connection ends in any case
+		}
 		return err
 	}
 	if target == 0 {
 		return s.local(ctx, words, payload)
 	}
 	return s.forward(ctx, target, text, payload, line)
+}
+
+// refuseLine answers a command that the master's end cannot hand on; what follows on its line meant something that is not so.
+func (s *masterSession) refuseLine(text string) {
+	s.write(text)
+	s.drop = true
 }
 
 func (s *masterSession) procs() *Procs {
@@ -105,9 +123,6 @@ func afterWord(text string) string {
 func (s *masterSession) own(words Args) (done bool, err error) {
 	switch words.At(0) {
 	case "quit":
-		if ferr := s.out.Flush(); ferr != nil {
-			return true, ferr
-		}
 		return true, errEnd
 	case "prompt":
 		s.setPrompt(words[1:])
@@ -127,7 +142,7 @@ func (s *masterSession) own(words Args) (done bool, err error) {
 		}
 		v, ok := ParseSeverity(words.At(2))
 		if !ok || words.At(2) == "" {
-			s.write(severityUsage + "\n")
+			s.refuseLine(severityUsage + "\n")
 			return true, nil
 		}
 		s.severity = v
@@ -154,7 +169,7 @@ func (s *masterSession) setPrompt(args Args) {
 		case "timed":
 			timed = true
 		default:
-			s.write(masterPromptUsage)
+			s.refuseLine(masterPromptUsage)
 			return
 		}
 	}
@@ -169,7 +184,7 @@ func (s *masterSession) setPrompt(args Args) {
 
 func (s *masterSession) lowerTo(l Level) {
 	if s.level < l {
-		s.write("Permission denied!\n")
+		s.refuseLine("Permission denied!\n")
 		return
 	}
 	s.level, s.noAdmin = l, ""
@@ -177,7 +192,7 @@ func (s *masterSession) lowerTo(l Level) {
 
 func (s *masterSession) setMode(flag *bool, words Args) {
 	if s.level < Admin {
-		s.write("Permission denied!\n")
+		s.refuseLine("Permission denied!\n")
 		return
 	}
 	*flag = words.At(1) == "on"
@@ -332,7 +347,8 @@ func (s *masterSession) join(ctx context.Context, text string, lineEnded bool) e
 	pid, ok := s.procs().worker("@" + name)
 	switch {
 	case !ok:
-		s.write("Can't find the target PID matching the prefix '@@" + name + "'\n" + s.promptText())
+		s.refuseLine("Can't find the target PID matching the prefix '@@" + name + "'\n")
+		s.write(s.promptText())
 		return nil
 	case pid == 0:
 		return s.command(ctx, rest)

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,6 +95,10 @@ var volatile = []struct {
 	{regexp.MustCompile(`(?m)^[FBSL]\.\d+\.\d+\.\d+\.h[12]_.*\n`), ""},                      // the same, typed
 	{regexp.MustCompile(`(?m)^((?:be1|be2|li1),(?:[^,\n]*,){22})\d+,`), "${1}{age},"},       // lastchg
 	{regexp.MustCompile(`(?m)^([BS]\.\d+\.\d+\.23\.lastchg\.1:MAPP:u32:)\d+`), "${1}{age}"}, // the same, typed
+	{regexp.MustCompile(`> \d+\.\d+\.\d+\S*\n`), "> {version}\n"},
+	{regexp.MustCompile(`\b\d+> `), "{pid}> "},
+	{regexp.MustCompile(`\[\d+:\d\d:\d\d:\d\d\] `), "[{up}] "},
+	{regexp.MustCompile(`(?m)^\d+ +(master|worker) (.*) \d+d\d\dh\d\dm\d\ds +\S+ *$`), "{pid} $1 $2 {up} {version}"},
 	{regexp.MustCompile(`(?m)^(\d+ (?:be1|be2|li1) (?:\S+ ){7})\d+ `), "${1}{age} "},
 }
 
@@ -134,17 +139,64 @@ func exchange(t *testing.T, network, addr, request string) string {
 	return string(answer)
 }
 
+// kinds are the sockets that conversations are with: ours and HAProxy's return the path to connect to.
+var kinds = []struct {
+	file   string
+	ours   func(t *testing.T, dir, level string) string
+	theirs func(t *testing.T, bin, level string) (dir, path string)
+}{
+	{"testdata/commands.txt", ourWorker, theirWorker},
+	{"testdata/master/commands.txt", ourMaster, theirMaster},
+}
+
+func ourWorker(t *testing.T, dir, level string) string {
+	w := newWorkerWith(t, socket.Options{Process: newFakeProcess(), Sockets: func() []socket.SocketOptions {
+		return []socket.SocketOptions{{Addr: "unix@" + dir + "/admin.sock", Level: socket.Admin},
+			{Addr: "unix@" + dir + "/operator.sock", Level: socket.Operator}, {Addr: "unix@" + dir + "/user.sock", Level: socket.User}}
+	}})
+	return serveUnix(t, w, dir, level)
+}
+
+func theirWorker(t *testing.T, bin, level string) (string, string) {
+	dir := startHAProxy(t, bin, "user.sock", "-db")
+	return dir, filepath.Join(dir, level+".sock")
+}
+
+func theirMaster(t *testing.T, bin, _ string) (string, string) {
+	dir := startHAProxy(t, bin, "master.sock", "-W", "-S", "{dir}/master.sock")
+	path := filepath.Join(dir, "master.sock")
+	for end := time.Now().Add(10 * time.Second); !hasWorker(t, path); {
+		if time.Now().After(end) {
+			t.Fatal("the worker does not answer")
+		}
+	}
+	return dir, path
+}
+
+// hasWorker asks a master whether its worker is ready. A HAProxy that has none says so and keeps the connection.
+func hasWorker(t *testing.T, path string) bool {
+	t.Helper()
+	nc, err := net.Dial("unix", path)
+	if err != nil {
+		return false
+	}
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+	answer := make([]byte, 64)
+	if _, err := io.WriteString(nc, "@1 show version\n"); err != nil {
+		return false
+	}
+	n, _ := nc.Read(answer)
+	return n > 0 && !strings.HasPrefix(string(answer[:n]), "Can't")
+}
+
 func TestTranscriptsOfHAProxyAreOurs(t *testing.T) {
-	for _, file := range transcriptFiles(t) {
-		_, all := readTranscripts(t, file)
+	for _, k := range kinds {
+		_, all := readTranscripts(t, k.file)
 		for _, tr := range all {
-			t.Run(tr.name, func(t *testing.T) {
+			t.Run(filepath.Dir(k.file)+"/"+tr.name, func(t *testing.T) {
 				dir := t.TempDir()
-				w := newWorkerWith(t, socket.Options{Process: newFakeProcess(), Sockets: func() []socket.SocketOptions {
-					return []socket.SocketOptions{{Addr: "unix@" + dir + "/admin.sock", Level: socket.Admin},
-						{Addr: "unix@" + dir + "/operator.sock", Level: socket.Operator}, {Addr: "unix@" + dir + "/user.sock", Level: socket.User}}
-				}})
-				sock := serveUnix(t, w, dir, tr.level)
+				sock := k.ours(t, dir, tr.level)
 				got := tr.normalise(exchange(t, "unix", sock, tr.request(dir)), dir)
 				if got != tr.want {
 					t.Errorf("sent\n%s\ngot\n%s\nHAProxy says\n%s", tr.input, got, tr.want)
@@ -154,27 +206,18 @@ func TestTranscriptsOfHAProxyAreOurs(t *testing.T) {
 	}
 }
 
-func transcriptFiles(t *testing.T) []string {
-	t.Helper()
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	return files
-}
-
 // TestTranscriptsAreStillHAProxys asks a real haproxy the same. With -update it writes the answers down.
 func TestTranscriptsAreStillHAProxys(t *testing.T) {
 	bin, version := findHAProxy(t)
-	for _, file := range transcriptFiles(t) {
-		preamble, all := readTranscripts(t, file)
+	for _, k := range kinds {
+		preamble, all := readTranscripts(t, k.file)
 		for _, tr := range all {
-			t.Run(tr.name, func(t *testing.T) {
+			t.Run(filepath.Dir(k.file)+"/"+tr.name, func(t *testing.T) {
 				if tr.since != "" && older(version, tr.since) {
 					t.Skipf("HAProxy answers so since %s, this is %s", tr.since, version)
 				}
-				dir := startHAProxy(t, bin)
-				got := tr.normalise(exchange(t, "unix", filepath.Join(dir, tr.level+".sock"), tr.request(dir)), dir)
+				dir, path := k.theirs(t, bin, tr.level)
+				got := tr.normalise(exchange(t, "unix", path, tr.request(dir)), dir)
 				if *update {
 					tr.want = got
 				} else if got != tr.want {
@@ -183,7 +226,7 @@ func TestTranscriptsAreStillHAProxys(t *testing.T) {
 			})
 		}
 		if *update {
-			writeTranscripts(t, file, preamble, all)
+			writeTranscripts(t, k.file, preamble, all)
 		}
 	}
 }
@@ -232,8 +275,9 @@ func older(a, b string) bool {
 	return slices.Compare([]int{a1, a2}, []int{b1, b2}) < 0
 }
 
-// startHAProxy runs testdata/transcript.cfg until the test ends and returns the directory of its sockets.
-func startHAProxy(t *testing.T, bin string) string {
+// startHAProxy runs testdata/transcript.cfg until the test ends and returns the directory of its sockets, once the one named
+// ready answers.
+func startHAProxy(t *testing.T, bin, ready string, args ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	cfg, err := os.ReadFile("testdata/transcript.cfg")
@@ -245,7 +289,12 @@ func startHAProxy(t *testing.T, bin string) string {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, bin, "-db", "-f", file)
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "{dir}", dir)
+	}
+	cmd := exec.CommandContext(ctx, bin, append(args, "-f", file)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // a master takes its worker along
+	cmd.WaitDelay = 10 * time.Second
 	cmd.Env = []string{"GATEHOUSE_TEST=one two", "OTHER=x=y"}
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -254,7 +303,7 @@ func startHAProxy(t *testing.T, bin string) string {
 	}
 	t.Cleanup(func() { cancel(); _ = cmd.Wait() })
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		if nc, err := net.Dial("unix", filepath.Join(dir, "user.sock")); err == nil {
+		if nc, err := net.Dial("unix", filepath.Join(dir, ready)); err == nil {
 			nc.Close()
 			return dir
 		}
