@@ -40,11 +40,11 @@ type bench struct {
 const (
 	edgeHTTPS  = "127.0.0.1:18443"
 	edgeRSA    = "127.0.0.1:18444"
-	serverAddr = "127.0.0.1:18081"
+	serverAddr = "127.0.0.1:18481"
 	manyCerts  = 10_000
 	baseConfig = `global
     stats socket %s/admin.sock level admin mode 600
-    maxconn 20000
+    maxconn 8000
 defaults
     mode http
     timeout connect 5s
@@ -56,7 +56,7 @@ frontend web
     bind 127.0.0.1:18444 ssl crt %s/rsa.pem
     default_backend app
 backend app
-    server s1 127.0.0.1:18081
+    server s1 127.0.0.1:18481
 `
 )
 

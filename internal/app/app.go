@@ -53,7 +53,7 @@ func NewHouse(o WorkerOptions) (Engine, error) {
 		Store: h.store, State: h.state.open, Host: o.Host, Emit: h.emit, Log: h.log, UserAgent: "gatehouse/" + Version,
 	})
 	h.eng = engine.New(engine.Options{
-		Host: o.Host, Store: h.store, Parse: o.Parse, Check: h.check, Challenge: h.acme.KeyAuthorization, Notify: o.Notify, Emit: h.emit,
+		Host: o.Host, Store: h.store, Parse: o.Parse, Check: h.check, Challenge: h.acme.KeyAuthorization, Notify: o.Notify, Emit: h.emit, StateDir: o.StateDir,
 		User:  func(name string) (int, error) { return LookupUser(o.Host, name) },
 		Group: func(name string) (int, error) { return LookupGroup(o.Host, name) },
 		Limits: engine.Limits{
@@ -76,7 +76,6 @@ func (h *house) check(cfg *config.Config, managed []certstore.Managed, diags *co
 
 // Load plans the next generation.
 func (h *house) Load(ctx context.Context, sources []config.Source) (*config.Config, config.Diags) {
-	h.state.stage(func(cfg *config.Config) string { return h.o.StateDir(cfg) })
 	cfg, diags := h.eng.Load(ctx, sources)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -200,15 +199,7 @@ type stateDir struct {
 
 	mu    sync.Mutex
 	path  string
-	where func(*config.Config) string
 	store storage.Store
-}
-
-// stage remembers how a configuration's state directory is found.
-func (s *stateDir) stage(where func(*config.Config) string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.where = where
 }
 
 // use names the directory of the configuration that serves. A directory that is open stays: moving state is a restart's work.

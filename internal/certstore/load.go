@@ -17,6 +17,8 @@ type LoadRules struct {
 	ExtraFiles   []string // ssl-load-extra-files: all, none, bundle, sctl, ocsp, issuer, key; nil is all
 	DelExt       bool     // ssl-load-extra-del-ext
 	IssuersChain string   // issuers-chain-path
+	// StateDir is where versions and redo records are looked for. It need not exist; "" is the store's Options.StateDir.
+	StateDir string
 }
 
 func (r LoadRules) extra(kind string) bool {

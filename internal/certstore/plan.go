@@ -43,11 +43,14 @@ func (s *Store) Plan(rules LoadRules) *Plan {
 	s.mu.RLock()
 	p.seq = s.seq
 	s.mu.RUnlock()
+	if rules.StateDir == "" {
+		rules.StateDir = s.o.StateDir
+	}
 	l := &loader{host: s.o.Host, rules: rules, standIn: s.temporary}
 	var errs []error
-	l.kept, errs = readKept(s.o.Host, s.o.StateDir)
+	l.kept, errs = readKept(s.o.Host, rules.StateDir)
 	var err error
-	l.overlay, err = redoLog{s.o.Host, s.o.StateDir}.overlay()
+	l.overlay, err = redoLog{s.o.Host, rules.StateDir}.overlay()
 	l.issuers = &cert.Issuers{}
 	p.loader = l
 	for _, err := range append(errs, err, p.readIssuers(rules.IssuersChain)) {

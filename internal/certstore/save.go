@@ -277,10 +277,11 @@ func (v *saver) memoryOnly(why string) error {
 
 // dropKept removes a kept version of the name once the files hold a newer one.
 func (v *saver) dropKept() error {
-	if v.o.StateDir == "" {
+	kept := v.keptDir()
+	if kept == "" {
 		return nil
 	}
-	path := keptPath(v.o.StateDir, v.entry.name)
+	path := keptPath(kept, v.entry.name)
 	if _, err := v.o.Host.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -15,7 +15,7 @@ import (
 // Options say what a Store works with. Host is required.
 type Options struct {
 	Host host.Host
-	// StateDir is where versions and redo records are looked for when a plan reads the disk. It need not exist; "" has none.
+	// StateDir is the LoadRules.StateDir of plans that name none; "" has none.
 	StateDir string
 	// State opens and locks the state directory, at the first write into it. A result without directory says that this process
 	// runs memory-only (another one holds the lock). nil is the same.
@@ -233,6 +233,13 @@ func (s *Store) stateDir() (string, error) {
 		return "", errMemoryOnly
 	}
 	return dir, err
+}
+
+// keptDir is where the running generation looks for kept versions.
+func (s *Store) keptDir() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.rules.StateDir
 }
 
 // temporary returns the one stand-in of this process for certificates that ACME has not issued yet.

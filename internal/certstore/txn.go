@@ -264,10 +264,11 @@ func (s *Store) forget(name string) error {
 	s.mu.RLock()
 	e := s.entries[name]
 	s.mu.RUnlock()
-	if e.src != nil || e.bundle == nil || s.o.StateDir == "" {
+	kept := s.keptDir()
+	if e.src != nil || e.bundle == nil || kept == "" {
 		return nil
 	}
-	if _, err := s.o.Host.Lstat(keptPath(s.o.StateDir, name)); err != nil {
+	if _, err := s.o.Host.Lstat(keptPath(kept, name)); err != nil {
 		return nil
 	}
 	dir, err := s.stateDir()

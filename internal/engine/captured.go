@@ -2,10 +2,10 @@ package engine
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"sync"
-	"time"
+
+	"gatehouse/internal/proxy"
 )
 
 // Captured is one invalid message kept for show errors.
@@ -23,32 +23,20 @@ type capturedRing struct {
 	order []string
 }
 
-// invalidMessage is what is known of a head that could not be parsed.
-type invalidMessage struct {
-	proxy, backend, server string
-	response               bool
-	src                    netip.AddrPort
-	at                     time.Time
-	conn                   uint64
-	reason                 string
-	pos                    int // offset of the byte that was refused
-	data                   []byte
-}
-
 // maxDump bounds the bytes of one dump.
 const maxDump = 16384
 
-func (r *capturedRing) add(m invalidMessage) {
+func (r *capturedRing) add(m proxy.Invalid) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := fmt.Sprintf("%s %v", m.proxy, m.response)
+	key := fmt.Sprintf("%s %v", m.Proxy, m.Response)
 	if _, ok := r.kept[key]; !ok {
 		if r.kept == nil {
 			r.kept = map[string]Captured{}
 		}
 		r.order = append(r.order, key)
 	}
-	r.kept[key] = Captured{Proxy: m.proxy, Response: m.response, Text: m.dump(r.total)}
+	r.kept[key] = Captured{Proxy: m.Proxy, Response: m.Response, Text: dump(&m, r.total)}
 	r.total++
 }
 
@@ -62,20 +50,19 @@ func (r *capturedRing) list() (uint64, []Captured) {
 	return r.total, out
 }
 
-// dump prints the message as show errors does (management guide 9.3): facts, then the bytes by line with their offsets, what
+// dump prints a message as show errors does (management guide 9.3): facts, then the bytes by line with their offsets, what
 // is not printable escaped.
-func (m *invalidMessage) dump(id uint64) string {
+func dump(m *proxy.Invalid, id uint64) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n[%s] ", m.at.Format("02/Jan/2006:15:04:05.000"))
-	if m.response {
-		fmt.Fprintf(&b, "backend %s (#-1): invalid response\n", m.proxy)
+	fmt.Fprintf(&b, "\n[%s] ", m.At.Format("02/Jan/2006:15:04:05.000"))
+	if m.Response {
+		fmt.Fprintf(&b, "backend %s (#-1): invalid response\n", m.Proxy)
 	} else {
-		fmt.Fprintf(&b, "frontend %s (#-1): invalid request\n", m.proxy)
+		fmt.Fprintf(&b, "frontend %s (#-1): invalid request\n", m.Proxy)
 	}
-	fmt.Fprintf(&b, "  backend %s (#-1), server %s (#-1), event #%d, src %s\n", none(m.backend), none(m.server), id, m.src)
-	fmt.Fprintf(&b, "  buffer starts at 0 (including 0 out), %d free,\n  len %d, wraps at %d, error at position %d: %s\n \n",
-		maxDump-min(len(m.data), maxDump), len(m.data), maxDump, m.pos, m.reason)
-	data := m.data[:min(len(m.data), maxDump)]
+	fmt.Fprintf(&b, "  backend %s (#-1), server %s (#-1), event #%d, src %s\n", none(m.Backend), none(m.Server), id, m.Src)
+	fmt.Fprintf(&b, "  len %d, %s\n \n", len(m.Data), m.Reason)
+	data := m.Data[:min(len(m.Data), maxDump)]
 	for start := 0; start < len(data); {
 		end := start
 		for end < len(data) && end-start < 60 {

@@ -36,6 +36,7 @@ type proxyGen struct {
 	iid      int
 	frontend *proxy.Frontend // nil in a backend
 	backend  *proxy.Backend  // nil in a frontend
+	own      *proxy.Backend  // of a listen: backend without the rules that its frontend has run
 	servers  *backend.Backend
 	task     *task // of servers
 	binds    []*bindGen
@@ -140,8 +141,11 @@ func (b *builder) backend(g *proxyGen) {
 		old = prev.servers
 		g.back = prev.back
 	}
-	c := b.compiler(p)
-	acls := c.ACLs(p.ACLs)
+	c, rules := b.compiler(p), b.compiler(p)
+	if p.Kind == "listen" {
+		rules.Diags = new(config.Diags) // the frontend's half reports what is wrong with the rules
+	}
+	acls := rules.ACLs(p.ACLs)
 	logger := b.logger(p)
 	o := backend.Options{
 		Name: p.Name, HTTP: p.Mode == "http", Algorithm: p.Balance, AlgorithmArgs: p.BalanceArgs,
@@ -178,11 +182,12 @@ func (b *builder) backend(g *proxyGen) {
 		HTTPClose: p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq, NoAbortOnClose: p.NoAbortOnClose,
 		Errors: b.pages(p),
 	}
-	if p.Kind == "backend" { // a listen's rules run once, as its frontend's
-		bo.HTTPRequest, bo.HTTPResponse = c.HTTPRequest(p.HTTPRequest, acls), c.HTTPResponse(p.HTTPResponse, acls)
-		bo.AfterResponse = c.HTTPAfterResponse(p.HTTPAfterResponse, acls)
-		bo.ForwardFor = forwardFor(p)
+	if p.Kind == "listen" { // for its own frontend, whose rules are the same ones and have run
+		g.own = proxy.NewBackend(bo)
 	}
+	bo.HTTPRequest, bo.HTTPResponse = rules.HTTPRequest(p.HTTPRequest, acls), rules.HTTPResponse(p.HTTPResponse, acls)
+	bo.AfterResponse = rules.HTTPAfterResponse(p.HTTPAfterResponse, acls)
+	bo.ForwardFor = forwardFor(p)
 	g.backend = proxy.NewBackend(bo)
 }
 
@@ -199,7 +204,7 @@ func (b *builder) frontend(g *proxyGen) {
 		MonitorURI: p.MonitorURI,
 		HTTPClose:  p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq,
 		MaxHdr: b.cfg.Global.MaxHdr, BufSize: b.cfg.Global.BufSize, MaxRewrite: b.cfg.Global.MaxRewrite,
-		Env: b.e.env(), Counters: &g.front.counters, Challenge: b.e.o.Challenge,
+		Env: b.e.env(), Invalid: b.e.invalid.add, Counters: &g.front.counters, Challenge: b.e.o.Challenge,
 	}
 	for _, r := range p.UseBackend {
 		if sw, ok := b.useBackend(p, r, c, acls); ok {
@@ -219,7 +224,7 @@ func (b *builder) frontend(g *proxyGen) {
 			o.Default = t.backend
 		}
 	case p.Kind == "listen":
-		o.Default = g.backend
+		o.Default = g.own
 	}
 	g.frontend = proxy.NewFrontend(o)
 	b.binds(g)
@@ -238,7 +243,7 @@ func (b *builder) useBackend(p *config.Proxy, r config.Rule, c *rule.Compiler, a
 	if !strings.Contains(r.Words[0], "%") {
 		return sw, false // config has refused it
 	}
-	sw.Name = c.Format(r.Words[0], r.Pos, p.Mode == "http")
+	sw.Name = c.Text(r.Words[0], r.Pos)
 	return sw, sw.Name != nil
 }
 

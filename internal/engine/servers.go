@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -121,12 +123,14 @@ func (b *builder) serverTLS(x *proxyGen, s *config.Server) (*backend.TLSOptions,
 		verify = "none"
 	}
 	t.Verify = verify != "none"
+	var ca *cert.CAFile
+	var crl *cert.CRLFile
 	if t.Verify {
 		if s.CAFile == "" {
 			b.diags.Alert(s.Pos, "'server %s/%s' : verify is enabled by default but no CA file specified. If you're running on a LAN where you're certain to trust the server's certificate, please set an explicit 'verify none' statement on the 'server' line, or use 'ssl-server-verify none' in the global section to disable server-side verifications by default.", x.cfg.Name, s.Name)
 			return nil, false
 		}
-		if ok = b.serverTrust(s, t) && ok; !ok {
+		if ca, crl = b.serverTrust(s, t); ca == nil || s.CRLFile != "" && crl == nil {
 			return nil, false
 		}
 	}
@@ -148,24 +152,25 @@ func (b *builder) serverTLS(x *proxyGen, s *config.Server) (*backend.TLSOptions,
 			}
 		}
 	}
-	t.Key = fmt.Sprint(opts, verify, s.CAFile, s.CRLFile, s.VerifyHost, s.Crt, s.SNI, t.NoReuse)
+	t.Key = fmt.Sprint(t.MinVersion, t.MaxVersion, t.CipherSuites, t.Curves, t.ALPN, verify, trustSum(ca, crl), s.VerifyHost, s.Crt, s.SNI, t.NoReuse)
 	return t, ok
 }
 
-// serverTrust reads ca-file and crl-file of a server line.
-func (b *builder) serverTrust(s *config.Server, t *backend.TLSOptions) bool {
+// serverTrust reads ca-file and crl-file of a server line; what cannot be read is nil and was told.
+func (b *builder) serverTrust(s *config.Server, t *backend.TLSOptions) (*cert.CAFile, *cert.CRLFile) {
 	ca := b.caFile(s.CAFile, s.Pos)
 	if ca == nil {
-		return false
+		return nil, nil
 	}
-	roots, _ := ca.Pool()
+	roots, between := ca.Pool()
 	t.Roots = func() *x509.CertPool { return roots }
+	t.Between = func() *x509.CertPool { return between }
 	if s.CRLFile == "" {
-		return true
+		return ca, nil
 	}
 	crl := b.crlFile(s.CRLFile, s.Pos)
 	if crl == nil {
-		return false
+		return ca, nil
 	}
 	t.Revoked = func(chain []*x509.Certificate) error {
 		for _, c := range chain {
@@ -175,7 +180,23 @@ func (b *builder) serverTrust(s *config.Server, t *backend.TLSOptions) bool {
 		}
 		return nil
 	}
-	return true
+	return ca, crl
+}
+
+// trustSum is a checksum of what a server line trusts, so that generations with the same trust share connections.
+func trustSum(ca *cert.CAFile, crl *cert.CRLFile) string {
+	h := sha256.New()
+	if ca != nil {
+		for _, c := range ca.Certs {
+			h.Write(c.Raw)
+		}
+	}
+	if crl != nil {
+		for _, l := range crl.Lists {
+			h.Write(l.Raw)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 const maxCAFile = 16 << 20

@@ -154,6 +154,7 @@ func (x *exchange) badHead(err error) {
 	switch {
 	case refused && err != h1.ErrTruncated:
 		status = e.Status
+		x.captureRequest(e)
 	case isTimeout(err):
 		status, cause = 408, 'c'
 	default:

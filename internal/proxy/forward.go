@@ -269,6 +269,7 @@ func (x *exchange) awaitResponse(wire *h1.Conn) error {
 		}
 		wire.ReadWithin(x.b.o.Timeouts.Server)
 		if err := x.srv.ReadResponse(&s.Res, &x.f.resLimits, bodyless, connect); err != nil {
+			x.captureResponse(err)
 			return err
 		}
 		if s.Res.Status >= 200 || s.Res.Status == 101 {

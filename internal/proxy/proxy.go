@@ -100,6 +100,7 @@ type FrontendOptions struct {
 	BufSize    int // tune.bufsize, 0: 16384
 	MaxRewrite int // tune.maxrewrite, 0: 1024
 
+	Invalid  func(Invalid) // keeps messages that could not be parsed; may be nil
 	Env      rule.Env
 	Counters *stats.Counters // of the FRONTEND row; nil makes its own
 }

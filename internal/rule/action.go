@@ -91,13 +91,27 @@ func (c *Compiler) HTTPAfterResponse(rules []config.Rule, acls *ACLs) *Set {
 	return c.set(rules, acls, inAfterResponse, atAfter)
 }
 
+// sameACLs reports whether two rules were inherited together: config gives them the same list.
+func sameACLs(a, b []config.ACL) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+}
+
 // finalActions end a set whenever they are done.
 var finalActions = map[string]bool{"allow": true, "deny": true, "return": true, "redirect": true, "reject": true, "tarpit": true}
 
 func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at uint8) *Set {
 	set := &Set{}
+	var inherited *ACLs
+	var from []config.ACL
 	for _, r := range rules {
-		done, ok := c.rule(r, acls, in, at)
+		sees := acls
+		if r.ACLs != nil { // the rule comes from a defaults section and sees the ACLs of that section only
+			if inherited == nil || !sameACLs(from, r.ACLs) {
+				inherited, from = c.ACLs(r.ACLs), r.ACLs
+			}
+			sees = inherited
+		}
+		done, ok := c.rule(r, sees, in, at)
 		if !ok {
 			continue
 		}

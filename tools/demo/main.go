@@ -67,7 +67,7 @@ func run(ctx context.Context, bin, cfg string, once bool) error {
 		}
 	}
 	fmt.Printf("    got it: serial %s\n\n", d.serial)
-	fmt.Printf("Try it from another terminal:\n\n    curl --resolve %s:8443:127.0.0.1 --cacert %s/ca.pem https://%s:8443/\n\n", serverName, dir, serverName)
+	fmt.Printf("Try it from another terminal:\n\n    curl --resolve %s:8443:127.0.0.1 --cacert %s https://%s:8443/\n\n", serverName, d.caFile, serverName)
 	fmt.Println("==> renewing under load")
 	if err := d.renewUnderLoad(ctx); err != nil {
 		return err
@@ -84,6 +84,7 @@ func run(ctx context.Context, bin, cfg string, once bool) error {
 type demo struct {
 	bin, cfg, dir string
 	directory     string
+	caFile        string
 	roots         *x509.CertPool
 	serial        string
 	stops         []func()
@@ -96,7 +97,7 @@ func (d *demo) stopAll() {
 }
 
 func (d *demo) startCA(ctx context.Context) error {
-	cmd := exec.Command(filepath.Join(d.bin, "pebble"), "-http-port", "8080")
+	cmd := exec.Command(filepath.Join(d.bin, "pebble"), "-http-port", "8080", "-dir", d.dir)
 	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -122,20 +123,21 @@ func (d *demo) startCA(ctx context.Context) error {
 	}
 	var facts struct {
 		Directory string `json:"directory"`
-		HTTPSRoot string `json:"https_root"`
-		Root      string `json:"root"`
+		RootFile  string `json:"root_file"`
 	}
 	if err := json.Unmarshal(line, &facts); err != nil {
 		return err
 	}
-	d.directory = facts.Directory
-	d.roots = x509.NewCertPool()
-	if !d.roots.AppendCertsFromPEM([]byte(facts.Root)) {
-		return errors.New("the CA printed no root certificate")
+	d.directory, d.caFile = facts.Directory, facts.RootFile
+	root, err := os.ReadFile(facts.RootFile)
+	if err != nil {
+		return err
 	}
-	return errors.Join(
-		os.WriteFile(filepath.Join(d.dir, "ca-https.pem"), []byte(facts.HTTPSRoot), 0o644),
-		os.WriteFile(filepath.Join(d.dir, "ca.pem"), []byte(facts.Root), 0o644))
+	d.roots = x509.NewCertPool()
+	if !d.roots.AppendCertsFromPEM(root) {
+		return errors.New("the CA has no root certificate")
+	}
+	return nil
 }
 
 func (d *demo) startServers(ctx context.Context) error {

@@ -105,9 +105,12 @@ func cmdSerial(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: serial ADDR SNI VARIABLE | serial FILE VARIABLE")
 	}
 	if len(args) == 2 {
-		block, _ := pem.Decode([]byte(ts.ReadFile(args[0])))
+		block, rest := pem.Decode([]byte(ts.ReadFile(args[0])))
+		for block != nil && block.Type != "CERTIFICATE" {
+			block, rest = pem.Decode(rest)
+		}
 		if block == nil {
-			ts.Fatalf("%s holds no PEM", args[0])
+			ts.Fatalf("%s holds no certificate", args[0])
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		ts.Check(err)
@@ -145,13 +148,16 @@ func cmdPebble(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	var facts struct {
 		Directory string `json:"directory"`
-		HTTPSRoot string `json:"https_root"`
-		Root      string `json:"root"`
+		CAFile    string `json:"ca_file"`
+		RootFile  string `json:"root_file"`
 	}
 	ts.Check(json.Unmarshal(line, &facts))
 	ts.Setenv("ACME_DIRECTORY", facts.Directory)
-	ts.Check(os.WriteFile(ts.MkAbs("acme-https.pem"), []byte(facts.HTTPSRoot), 0o644))
-	ts.Check(os.WriteFile(ts.MkAbs("acme-root.pem"), []byte(facts.Root), 0o644))
+	for from, to := range map[string]string{facts.CAFile: "acme-https.pem", facts.RootFile: "acme-root.pem"} {
+		data, err := os.ReadFile(from)
+		ts.Check(err)
+		ts.Check(os.WriteFile(ts.MkAbs(to), data, 0o644))
+	}
 }
 
 func sortedKeys(m map[string]int) []string {
