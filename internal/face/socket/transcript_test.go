@@ -279,13 +279,18 @@ func older(a, b string) bool {
 // ready answers.
 func startHAProxy(t *testing.T, bin, ready string, args ...string) string {
 	t.Helper()
-	dir := t.TempDir()
 	cfg, err := os.ReadFile("testdata/transcript.cfg")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startHAProxyWith(t, bin, string(cfg), ready, args...)
+}
+
+func startHAProxyWith(t *testing.T, bin, cfg, ready string, args ...string) string {
+	t.Helper()
+	dir := t.TempDir()
 	file := filepath.Join(dir, "h.cfg")
-	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(cfg), "{dir}", dir)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(cfg, "{dir}", dir)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
