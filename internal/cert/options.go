@@ -27,7 +27,7 @@ type Options struct {
 	ECDHE          string
 	Sigalgs        string
 	ClientSigalgs  string
-	MinVer, MaxVer uint16 // protocol numbers of crypto/tls; VersionSSL30 for SSLv3; 0 unset
+	MinVer, MaxVer uint16 // protocol numbers of crypto/tls; 0x0300 for SSLv3; 0 unset
 
 	// Bind lines only.
 	NoVersions          []uint16 // no-sslv3, no-tlsv1x
@@ -187,7 +187,7 @@ func setKTLS(_ *Options, name, arg string) error {
 }
 
 // versionWords are the endings of force- and no- keywords.
-var versionWords = map[string]uint16{"sslv3": tls.VersionSSL30, "tlsv10": tls.VersionTLS10, "tlsv11": tls.VersionTLS11,
+var versionWords = map[string]uint16{"sslv3": versionSSL30, "tlsv10": tls.VersionTLS10, "tlsv11": tls.VersionTLS11,
 	"tlsv12": tls.VersionTLS12, "tlsv13": tls.VersionTLS13}
 
 func forceVersion(o *Options, name, _ string) error {

@@ -243,11 +243,14 @@ func CurveName(id tls.CurveID) string {
 	return fmt.Sprintf("0x%04x", uint16(id))
 }
 
+// versionSSL30 is the protocol number of SSLv3, which crypto/tls does not speak: a minimum of it means the least there is.
+const versionSSL30 = 0x0300
+
 var versions = []struct {
 	id   uint16
 	name string
 }{
-	{tls.VersionSSL30, "SSLv3"}, {tls.VersionTLS10, "TLSv1.0"}, {tls.VersionTLS11, "TLSv1.1"}, {tls.VersionTLS12, "TLSv1.2"}, {tls.VersionTLS13, "TLSv1.3"},
+	{versionSSL30, "SSLv3"}, {tls.VersionTLS10, "TLSv1.0"}, {tls.VersionTLS11, "TLSv1.1"}, {tls.VersionTLS12, "TLSv1.2"}, {tls.VersionTLS13, "TLSv1.3"},
 }
 
 // VersionID reads HAProxy's spelling of a protocol version, "SSLv3" to "TLSv1.3".

@@ -106,13 +106,12 @@ func progress(title string, dots int, warnings []string, err error) string {
 
 // bindLine follows certificates and lists as a bind line does.
 type bindLine struct {
-	store    *Store
-	where    string
-	strict   bool
-	defaults map[string]bool // "NAME:LINE"
-	index    *cert.Index
-	entries  map[string]*bindEntry
-	refuse   error // what Prepare answers
+	store   *Store
+	where   string
+	strict  bool
+	index   *cert.Index
+	entries map[string]*bindEntry
+	refuse  error // what Prepare answers
 }
 
 type bindEntry struct {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -33,8 +32,6 @@ type edge struct {
 	stop   context.CancelFunc
 	served sync.WaitGroup
 
-	mu    sync.Mutex
-	log   bytes.Buffer // guarded by mu
 	lines chan string
 }
 

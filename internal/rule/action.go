@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -312,7 +313,7 @@ func bindCapture(p *ruleParser) (actionFunc, error) {
 	n, ok := wholeInt(w[1])
 	switch {
 	case w[0] != "len":
-		return nil, fmt.Errorf(usage)
+		return nil, errors.New(usage)
 	case !ok || n <= 0:
 		return nil, fmt.Errorf("length must be > 0")
 	case n > maxCapture || p.c.captures == maxCaptures:

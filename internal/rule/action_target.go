@@ -2,6 +2,7 @@ package rule
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"gatehouse/internal/stream"
@@ -29,7 +30,7 @@ func (p *ruleParser) oneFormat() (*Format, error) {
 		return nil, err
 	}
 	if len(p.words) > 0 && !isCondWord(p.words[0]) {
-		return nil, fmt.Errorf(usage)
+		return nil, errors.New(usage)
 	}
 	return p.httpFormat(w[0])
 }

@@ -38,7 +38,6 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 
 // world is what one script has started.
 type world struct {
-	mu      sync.Mutex
 	edge    *exec.Cmd
 	edgeOut *lockedBuffer
 	ca      *authority

@@ -70,7 +70,6 @@ type swap struct {
 	committed      atomic.Int64 // the serial that the last Success! was for
 	failed         atomic.Int64
 	shaken, asked  atomic.Int64
-	generation     atomic.Int64 // asked for by reloads, shown by a header
 
 	mu      sync.Mutex
 	reasons []string
