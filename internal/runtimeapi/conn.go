@@ -13,9 +13,9 @@ import (
 
 // What a reader refuses. Their texts are the answers.
 var (
-	ErrLineTooBig = errors.New("The command line is too big for the buffer size." + //nolint:staticcheck // HAProxy's text
+	ErrLineTooBig = errors.New("The command line is too big for the buffer size." +
 		" Please change 'tune.bufsize' in the configuration to use a bigger command.")
-	ErrPayloadTooBig = errors.New("The payload is too big." + //nolint:staticcheck // HAProxy's text
+	ErrPayloadTooBig = errors.New("The payload is too big." +
 		" Please change 'tune.cli.max-payload-size' in the configuration to use a bigger payload.")
 )
 

@@ -23,7 +23,7 @@ const (
 )
 
 // ErrTooManyWords is a command of more than MaxWords words. Its text is the answer.
-var ErrTooManyWords = errors.New("Too many arguments. Commands must have at most 64 arguments.") //nolint:staticcheck // HAProxy's text
+var ErrTooManyWords = errors.New("Too many arguments. Commands must have at most 64 arguments.")
 
 // payloadMark announces a payload when it opens the last word of a line.
 const payloadMark = "<<"

@@ -38,9 +38,9 @@ type Process interface {
 
 // Errors of looking up. Their texts are the answers.
 var (
-	ErrNoBackend  = errors.New("No such backend.")  //nolint:staticcheck // HAProxy's text
-	ErrNoServer   = errors.New("No such server.")   //nolint:staticcheck // HAProxy's text
-	ErrNoFrontend = errors.New("No such frontend.") //nolint:staticcheck // HAProxy's text
+	ErrNoBackend  = errors.New("No such backend.")
+	ErrNoServer   = errors.New("No such server.")
+	ErrNoFrontend = errors.New("No such frontend.")
 )
 
 // Server is one server of a backend, as commands change it. Errors are answered as they are.

@@ -135,22 +135,22 @@ func setWeight(srv Server, text string) error {
 
 func parseWeight(srv Server, text string) (int, error) {
 	if text == "" {
-		return 0, errors.New("Require <weight> or <weight%>.") //nolint:staticcheck // HAProxy's text
+		return 0, errors.New("Require <weight> or <weight%>.")
 	}
 	digits := text[:signedDigits(text)]
 	n, err := strconv.Atoi(digits)
 	switch rest := text[len(digits):]; {
 	case digits == "" || err != nil && !errors.Is(err, strconv.ErrRange):
-		return 0, errors.New("Empty weight string empty or preceded by garbage") //nolint:staticcheck // HAProxy's text
+		return 0, errors.New("Empty weight string empty or preceded by garbage")
 	case rest == "%" && n < 0:
-		return 0, errors.New("Relative weight must be positive.") //nolint:staticcheck // HAProxy's text
+		return 0, errors.New("Relative weight must be positive.")
 	case rest == "%":
 		_, initial := srv.Weight()
 		return min(initial*min(n, 25600)/100, 256), nil
 	case n < 0 || n > 256:
-		return 0, errors.New("Absolute weight can only be between 0 and 256 inclusive.") //nolint:staticcheck // HAProxy's text
+		return 0, errors.New("Absolute weight can only be between 0 and 256 inclusive.")
 	case rest != "":
-		return 0, errors.New("Trailing garbage in weight string") //nolint:staticcheck // HAProxy's text
+		return 0, errors.New("Trailing garbage in weight string")
 	}
 	return n, nil
 }

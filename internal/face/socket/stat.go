@@ -31,9 +31,9 @@ func parseStatFilter(args Args) (statFilter, error) {
 		switch args.At(1) {
 		case "proxy":
 		case "resolvers":
-			return f, errors.New("Statistics of resolvers are not supported.") //nolint:staticcheck // printed as an answer
+			return f, errors.New("Statistics of resolvers are not supported.")
 		default:
-			return f, errors.New("Invalid statistics domain.") //nolint:staticcheck // HAProxy's text
+			return f, errors.New("Invalid statistics domain.")
 		}
 		args = args[2:]
 	}
@@ -93,7 +93,7 @@ func (f *statFilter) resolve(p Process) error {
 		}
 	}
 	if f.iid == 0 {
-		return errors.New("No such proxy.") //nolint:staticcheck // HAProxy's text
+		return errors.New("No such proxy.")
 	}
 	return nil
 }
