@@ -33,12 +33,12 @@ func (r processFace) StartupLogs() string                        { return r.h.o.
 func (r processFace) ClearCounters(all bool)                     { r.h.eng.ClearCounters(all) }
 func (r processFace) SetMaxconn(n int) error                     { return r.h.eng.SetMaxConn(n) }
 
-// Info is what show info tells.
+// Info is what show info tells. The name is the one that monitoring matches; the build tells who we are.
 func (r processFace) Info() *stats.Info {
 	var mem rt.MemStats
 	rt.ReadMemStats(&mem)
 	i := &stats.Info{
-		Name: "Gatehouse", Version: HAProxyVersion, ReleaseDate: HAProxyDate, BuildInfo: "gatehouse " + Version, Node: nodeName(r.h),
+		Name: "HAProxy", Version: HAProxyVersion, ReleaseDate: HAProxyDate, BuildInfo: "gatehouse " + Version, Node: nodeName(r.h),
 		Threads: rt.GOMAXPROCS(0), Pid: os.Getpid(), Start: r.Start(),
 		MemUsed: int64(mem.HeapInuse + mem.StackInuse), MemAlloc: int64(mem.Sys - mem.HeapReleased),
 		Tasks: int64(rt.NumGoroutine()), IdlePercent: 100,

@@ -144,7 +144,7 @@ func newLife(o ServerOptions) *life {
 	if o.Line.Disabled {
 		l.admin = Maint // HAProxy shows 5: forced and from the configuration
 		l.op = Stopped
-		l.health.value = 0
+		l.health.value, l.health.paused = 0, l.health.enabled
 	}
 	l.refreshLocked()
 	return l

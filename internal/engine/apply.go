@@ -138,7 +138,8 @@ func (e *Engine) swap(g *generation, p *plan, opened map[string]net.Listener) {
 	e.swapLogs(p.logs)
 	for _, x := range g.proxies {
 		if x.front != nil {
-			x.front.limit.Set(e.proxyLimit(x.cfg))
+			x.maxConn = e.proxyLimit(x.cfg, g.cfg)
+			x.front.limit.Set(x.maxConn)
 			if x.front.handle == nil {
 				x.front.handle = proxy.NewHandle(x.frontend)
 			}
@@ -230,11 +231,15 @@ func (e *Engine) socket(a bindAddr, x *proxyGen, b *bindGen, opened map[string]n
 	return s
 }
 
-func (e *Engine) proxyLimit(p *config.Proxy) int {
-	if p.MaxConn > 0 {
+// proxyLimit is the most connections a frontend takes: its own maxconn, else -N, else the process's.
+func (e *Engine) proxyLimit(p *config.Proxy, cfg *config.Config) int {
+	switch {
+	case p.MaxConn > 0:
 		return p.MaxConn
+	case e.o.Limits.ProxyMaxConn > 0:
+		return e.o.Limits.ProxyMaxConn
 	}
-	return e.o.Limits.ProxyMaxConn
+	return e.processLimit(cfg)
 }
 
 // SoftStop closes the listeners and lets connections finish; Run returns after the last one.
@@ -303,8 +308,12 @@ func (e *Engine) Listeners(f func(*listener.Listener) error) error {
 
 // facts is the row of a bind line.
 func (b *bindGen) facts(p *proxyGen, sid int) stats.ListenerFacts {
+	name := b.cfg.Name
+	if name == "" {
+		name = "sock-" + strconv.Itoa(sid)
+	}
 	f := stats.ListenerFacts{
-		Proxy: p.cfg.Name, Name: b.name, IID: p.iid, SID: sid, Mode: p.cfg.Mode, Status: "OPEN", MaxConn: b.cfg.MaxConn, Proto: "tcpv4",
+		Proxy: p.cfg.Name, Name: name, IID: p.iid, SID: sid, Mode: p.cfg.Mode, Status: "OPEN", MaxConn: b.cfg.MaxConn, Proto: "tcpv4",
 		Counters: b.counters,
 	}
 	if len(b.addrs) > 0 {

@@ -17,15 +17,19 @@ const defaultMaxConn = 100_000
 // Started is when the engine was made.
 func (e *Engine) Started() time.Time { return e.started }
 
-// setMaxConn takes the process's limit of connections from the command line or the configuration.
+// processLimit is the process's limit of connections: -n, else the configuration's, else a default.
+func (e *Engine) processLimit(cfg *config.Config) int {
+	switch {
+	case e.o.Limits.MaxConn > 0:
+		return e.o.Limits.MaxConn
+	case cfg.Global.MaxConn > 0:
+		return cfg.Global.MaxConn
+	}
+	return defaultMaxConn
+}
+
 func (e *Engine) setMaxConn(cfg *config.Config) {
-	n := e.o.Limits.MaxConn
-	if n == 0 {
-		n = cfg.Global.MaxConn
-	}
-	if n == 0 {
-		n = defaultMaxConn
-	}
+	n := e.processLimit(cfg)
 	e.hardMax.Store(int64(n))
 	e.limit.Set(n)
 }

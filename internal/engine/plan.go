@@ -34,6 +34,8 @@ type plan struct {
 type proxyGen struct {
 	cfg      *config.Proxy
 	iid      int
+	maxConn  int             // connections its frontend takes
+	fullConn int             // sessions at which a backend counts as full
 	frontend *proxy.Frontend // nil in a backend
 	backend  *proxy.Backend  // nil in a frontend
 	own      *proxy.Backend  // of a listen: backend without the rules that its frontend has run
@@ -101,6 +103,7 @@ func (b *builder) build() {
 	}
 	b.plan.logger = b.logger(&config.Proxy{Logs: b.cfg.Global.Logs})
 	b.certificates()
+	b.fullConns()
 	for _, g := range b.plan.proxies {
 		if g.cfg.Kind != "frontend" {
 			b.backend(g)
@@ -112,6 +115,31 @@ func (b *builder) build() {
 		}
 	}
 	b.problems()
+}
+
+// fullConns gives every backend its fullconn: a tenth of the connections of the frontends that lead to it (manual, "fullconn").
+func (b *builder) fullConns() {
+	for _, f := range b.plan.proxies {
+		if f.cfg.Kind == "backend" {
+			continue
+		}
+		leads := map[*proxyGen]bool{b.plan.byName[f.cfg.DefaultBackend]: true}
+		if f.cfg.Kind == "listen" {
+			leads[f] = true
+		}
+		for _, r := range f.cfg.UseBackend {
+			if len(r.Words) > 0 {
+				leads[b.plan.byName[r.Words[0]]] = true
+			}
+		}
+		delete(leads, nil)
+		for t := range leads {
+			t.fullConn += b.e.proxyLimit(f.cfg, b.cfg)
+		}
+	}
+	for _, t := range b.plan.proxies {
+		t.fullConn = max(1, (t.fullConn+9)/10)
+	}
 }
 
 // compiler makes a rule compiler for one section.
@@ -151,7 +179,7 @@ func (b *builder) backend(g *proxyGen) {
 		Name: p.Name, HTTP: p.Mode == "http", Algorithm: p.Balance, AlgorithmArgs: p.BalanceArgs,
 		Check:          b.check(p),
 		ConnectTimeout: p.TimeoutConnect, QueueTimeout: p.TimeoutQueue, CheckTimeout: p.TimeoutCheck,
-		Retries: 3, Redispatch: p.Redispatch, AllBackups: p.AllBackups, Reuse: p.HTTPReuse, KeepAlive: p.TCPKeepAlive,
+		Retries: 3, FullConn: g.fullConn, Redispatch: p.Redispatch, AllBackups: p.AllBackups, Reuse: p.HTTPReuse, KeepAlive: p.TCPKeepAlive,
 		SpreadChecks: b.cfg.Global.SpreadChecks, LogHealthChecks: p.LogHealthChecks,
 		Counters: g.back, Emit: b.e.emit,
 		Log: func(level, text string) {

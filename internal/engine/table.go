@@ -63,7 +63,7 @@ func (p *proxyGen) rows(row *stats.Row, now time.Time, yield func(*stats.Row) bo
 
 func (p *proxyGen) frontendFacts() stats.FrontendFacts {
 	return stats.FrontendFacts{
-		Name: p.cfg.Name, IID: p.iid, Mode: p.cfg.Mode, Status: p.front.status(), MaxConn: p.cfg.MaxConn, Counters: &p.front.counters,
+		Name: p.cfg.Name, IID: p.iid, Mode: p.cfg.Mode, Status: p.front.status(), MaxConn: p.maxConn, Counters: &p.front.counters,
 	}
 }
 
@@ -71,7 +71,7 @@ func (p *proxyGen) backendFacts() stats.BackendFacts {
 	b := p.servers
 	active, backup := b.Usable()
 	f := stats.BackendFacts{
-		Name: p.cfg.Name, IID: p.iid, Mode: p.cfg.Mode, Status: "UP", FullConn: max(1, p.cfg.MaxConn/10),
+		Name: p.cfg.Name, IID: p.iid, Mode: p.cfg.Mode, Status: "UP", FullConn: p.fullConn,
 		Active: active, Backup: backup, Downs: b.Downs(), LastChange: b.LastChange(), Downtime: b.DownTime(),
 		Algo: "roundrobin", Counters: b.Counters(),
 	}
@@ -152,7 +152,11 @@ func (p *proxyGen) serverState(s *backend.Server, id int) stats.ServerState {
 	} else {
 		st.Addr = s.Address()
 	}
-	for bit, on := range map[int]bool{1: x.CheckRunning, 2: x.Checked, 4: x.CheckEnabled, 8: x.CheckPaused} {
+	if !x.Checked { // what HAProxy shows of a server without checks
+		st.CheckStatus, st.CheckHealth = 1, 0
+	}
+	paused := x.CheckPaused || x.Admin&backend.ConfigMaint != 0
+	for bit, on := range map[int]bool{1: x.CheckRunning, 2: x.Checked, 4: x.CheckEnabled, 8: paused} {
 		if on {
 			st.CheckState |= bit
 		}
