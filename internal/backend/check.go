@@ -219,7 +219,7 @@ func (s *Server) checkTLS() bool {
 func (s *Server) checkConfig() *tls.Config {
 	t := s.tls
 	if t == nil {
-		t = newClient(s.o.TLS)
+		t = newClient(s.o.TLS, s.o.Line.CheckSNI != "")
 	}
 	cfg := t.config(s.o.Line.CheckSNI)
 	cfg.ClientSessionCache = nil

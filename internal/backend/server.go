@@ -96,7 +96,7 @@ func newServer(b *Backend, o ServerOptions, old *Backend) *Server {
 		s.life = newLife(o)
 	}
 	if o.TLS != nil && s.tls == nil {
-		s.tls = newClient(o.TLS)
+		s.tls = newClient(o.TLS, o.SNI != nil)
 	}
 	return s
 }
@@ -108,7 +108,7 @@ func (s *Server) inherit(old *Server) {
 	}
 	s.life = old.life
 	if s.o.TLS != nil && same(old.o.TLS, s.o.TLS) {
-		s.tls = &client{o: s.o.TLS, kept: old.tls.kept}
+		s.tls = &client{o: s.o.TLS, named: s.o.SNI != nil, kept: old.tls.kept}
 	}
 	s.life.adopt(&old.o.Line, &s.o.Line)
 }

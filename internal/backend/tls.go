@@ -19,7 +19,7 @@ type TLSOptions struct {
 	Curves                 []tls.CurveID
 	ALPN                   []string
 	Verify                 bool   // verify required
-	VerifyHost             string // verifyhost; "" checks the server name that was presented
+	VerifyHost             string // verifyhost: the name to check unless `sni` gave one
 	// Roots are the certificates of ca-file, asked at each handshake so that an update takes effect. nil with Verify refuses every server.
 	Roots func() *x509.CertPool
 	// Between are the certificates of ca-file that are not self-signed: they help to build a chain but end none. May be nil.
@@ -43,8 +43,9 @@ func same(a, b *TLSOptions) bool {
 
 // client makes the TLS configurations for one server in one generation. It is immutable.
 type client struct {
-	o    *TLSOptions
-	kept *kept
+	named bool // the server name comes from `sni`, not from the request's Host
+	o     *TLSOptions
+	kept  *kept
 }
 
 // kept is what generations with equal keys share: the sessions, and the identity by which idle connections are recognised. The options themselves are always
@@ -56,12 +57,12 @@ type kept struct {
 // sessionNames bounds the server names whose last session is remembered.
 const sessionNames = 256
 
-func newClient(o *TLSOptions) *client {
+func newClient(o *TLSOptions, named bool) *client {
 	k := new(kept)
 	if !o.NoReuse {
 		k.sessions = tls.NewLRUClientSessionCache(sessionNames)
 	}
-	return &client{o: o, kept: k}
+	return &client{o: o, named: named, kept: k}
 }
 
 // identity tells connections that may stand for each other from those that may not: nil for clear ones.
@@ -90,7 +91,7 @@ func (c *client) config(name string) *tls.Config {
 		cfg.MinVersion = tls.VersionTLS12
 	}
 	if o.Verify {
-		cfg.VerifyConnection = func(state tls.ConnectionState) error { return o.verify(state, name) }
+		cfg.VerifyConnection = func(state tls.ConnectionState) error { return o.verify(state, name, c.named) }
 	}
 	if o.Certificate != nil {
 		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
@@ -105,7 +106,7 @@ func (c *client) config(name string) *tls.Config {
 
 // verify checks the server's chain against the roots, its revocation, and the name: verifyhost when set, else the one presented
 // (manual, `verifyhost`). Without either the chain alone decides, as HAProxy does.
-func (o *TLSOptions) verify(state tls.ConnectionState, presented string) error {
+func (o *TLSOptions) verify(state tls.ConnectionState, presented string, chosen bool) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("the server presented no certificate")
 	}
@@ -134,9 +135,11 @@ func (o *TLSOptions) verify(state tls.ConnectionState, presented string) error {
 			return err
 		}
 	}
-	name := o.VerifyHost
-	if name == "" {
-		name = presented
+	// A name from `sni` goes before verifyhost (manual, "verifyhost"). One that was only taken from the client's Host does not:
+	// the client must not choose whom we trust.
+	name := presented
+	if name == "" || !chosen && o.VerifyHost != "" {
+		name = o.VerifyHost
 	}
 	if name == "" || named(leaf, name) {
 		return nil

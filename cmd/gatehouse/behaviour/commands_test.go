@@ -1,6 +1,7 @@
 package behaviour
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"errors"
@@ -34,6 +35,9 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"raw":        cmdRaw,
 	"repeat":     cmdRepeat,
 	"subst":      cmdSubst,
+	"syslog":     cmdSyslog,
+	"echo":       cmdEcho,
+	"tunnel":     cmdTunnel,
 }
 
 // world is what one script has started.
@@ -41,6 +45,7 @@ type world struct {
 	edge    *exec.Cmd
 	edgeOut *lockedBuffer
 	ca      *authority
+	tunnel  net.Conn
 	done    []func()
 }
 
@@ -338,4 +343,86 @@ func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// syslog NETWORK ADDR FILE: collects datagrams, one a line, in FILE.
+func cmdSyslog(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: syslog udp|unixgram ADDR FILE")
+	}
+	addr := args[1]
+	if args[0] == "unixgram" {
+		addr = ts.MkAbs(addr)
+	}
+	var c net.PacketConn
+	c, err := net.ListenPacket(args[0], addr)
+	ts.Check(err)
+	f, err := os.Create(ts.MkAbs(args[2]))
+	ts.Check(err)
+	w := worldOf(ts)
+	done := make(chan struct{})
+	w.done = append(w.done, func() { c.Close(); <-done; f.Close() })
+	go func() {
+		defer close(done)
+		buf := make([]byte, 64<<10)
+		for {
+			n, _, err := c.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(f, "%s\n", bytes.TrimRight(buf[:n], "\n"))
+		}
+	}()
+}
+
+// echo ADDR: a server that switches protocols and then sends back what it gets.
+func cmdEcho(ts *testscript.TestScript, neg bool, args []string) {
+	ln, err := net.Listen("tcp", args[0])
+	ts.Check(err)
+	w := worldOf(ts)
+	w.done = append(w.done, func() { ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				r := bufio.NewReader(c)
+				if _, err := http.ReadRequest(r); err != nil {
+					return
+				}
+				io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+				io.Copy(c, r)
+			}()
+		}
+	}()
+}
+
+// tunnel open ADDR PATH | says TEXT: an upgraded connection, and that TEXT comes back on it.
+func cmdTunnel(ts *testscript.TestScript, neg bool, args []string) {
+	w := worldOf(ts)
+	if args[0] == "open" {
+		c, err := net.DialTimeout("tcp", args[1], patience)
+		ts.Check(err)
+		w.tunnel = c
+		w.done = append(w.done, func() { c.Close() })
+		c.SetDeadline(time.Now().Add(patience))
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", args[2])
+		resp, err := http.ReadResponse(bufio.NewReaderSize(c, 16), nil)
+		ts.Check(err)
+		if resp.StatusCode != http.StatusSwitchingProtocols {
+			ts.Fatalf("tunnel: %s", resp.Status)
+		}
+		return
+	}
+	w.tunnel.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(w.tunnel, args[1]); err != nil {
+		ts.Fatalf("tunnel: %v", err)
+	}
+	got := make([]byte, len(args[1]))
+	if _, err := io.ReadFull(w.tunnel, got); err != nil || string(got) != args[1] {
+		ts.Fatalf("tunnel: %q %v", got, err)
+	}
 }
