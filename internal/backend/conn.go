@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatehouse/internal/sock"
 	"gatehouse/internal/stream"
 )
 
@@ -107,8 +108,7 @@ func newPeek(c net.Conn) *peek {
 	}
 	p := &peek{raw: raw}
 	p.look = func(fd uintptr) {
-		_, _, err := syscall.Recvfrom(int(fd), p.buf[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		p.ok = err == syscall.EAGAIN
+		p.ok = sock.Quiet(fd, &p.buf)
 	}
 	return p
 }

@@ -2,18 +2,19 @@ package h1
 
 import (
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"gatehouse/internal/sock"
 )
 
 // Conn is one connection and the deadlines of the phase it is in. One goroutine may read while another writes.
 type Conn struct {
-	nc  net.Conn
-	raw syscall.RawConn // nil when reads must go through nc
+	nc net.Conn
+	io *sock.IO // nil when bytes must go through nc
 
 	within   time.Duration // each Read may take this long; 0: until says
 	late     int64         // nanoseconds by which within may be exceeded
@@ -35,13 +36,7 @@ type Conn struct {
 // Init makes c serve nc.
 func (c *Conn) Init(nc net.Conn) {
 	*c = Conn{nc: nc}
-	// Only sockets themselves: a wrapper may hold bytes that the descriptor does not have any more.
-	switch s := nc.(type) {
-	case *net.TCPConn:
-		c.raw, _ = s.SyscallConn()
-	case *net.UnixConn:
-		c.raw, _ = s.SyscallConn()
-	}
+	c.io = sock.New(nc)
 	c.onReady = c.readReady
 }
 
@@ -121,12 +116,22 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if err := c.armRead(); err != nil {
 		return 0, err
 	}
+	return c.read(p)
+}
+
+func (c *Conn) read(p []byte) (int, error) {
+	if c.io != nil {
+		return c.io.Read(p)
+	}
 	return c.nc.Read(p)
 }
 
 // Write writes all of p.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.armWrite()
+	if c.io != nil {
+		return c.io.Write(p)
+	}
 	return c.nc.Write(p)
 }
 
@@ -145,7 +150,7 @@ func (c *Conn) armWrite() {
 // which a part was read.
 func (c *Conn) ReadNow(p []byte) (int, error) {
 	c.setRead(1)
-	n, err := c.nc.Read(p)
+	n, err := c.read(p)
 	if n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, nil
 	}
@@ -158,7 +163,7 @@ func (c *Conn) First(pool *Pool) (*Buffer, int, error) {
 	if err := c.armRead(); err != nil {
 		return nil, 0, err
 	}
-	if c.raw == nil {
+	if c.io == nil {
 		n, err := c.nc.Read(c.one[:])
 		if n == 0 {
 			return nil, 0, err
@@ -168,7 +173,7 @@ func (c *Conn) First(pool *Pool) (*Buffer, int, error) {
 		return b, 1, nil
 	}
 	c.pool, c.got, c.n, c.err = pool, nil, 0, nil
-	if err := c.raw.Read(c.onReady); err != nil {
+	if err := c.io.ReadWhenReady(c.onReady); err != nil {
 		return nil, 0, err
 	}
 	b, n, err := c.got, c.n, c.err
@@ -179,23 +184,16 @@ func (c *Conn) First(pool *Pool) (*Buffer, int, error) {
 // readReady is called by the poller, at once and whenever the socket becomes readable; false means "wait on".
 func (c *Conn) readReady(fd uintptr) bool {
 	b := c.pool.Get()
-	for {
-		n, err := syscall.Read(int(fd), b.B)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			c.pool.Put(b)
-			return false
-		case err != nil:
-			c.pool.Put(b)
-			c.err = os.NewSyscallError("read", err)
-		case n <= 0:
-			c.pool.Put(b)
-			c.err = io.EOF
-		default:
-			c.got, c.n = b, n
-		}
-		return true
+	n, err := sock.Receive(fd, b.B)
+	switch err {
+	case nil:
+		c.got, c.n = b, n
+	case syscall.EAGAIN:
+		c.pool.Put(b)
+		return false
+	default:
+		c.pool.Put(b)
+		c.err = err
 	}
+	return true
 }

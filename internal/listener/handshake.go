@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"gatehouse/internal/cert"
+	"gatehouse/internal/sock"
 	"gatehouse/internal/stats"
 	"gatehouse/internal/stream"
 )
@@ -21,7 +22,16 @@ import (
 // which know only the connection, are noted; only the handshake's goroutine touches that part.
 type wire struct {
 	net.Conn
-	notes *notes // nil after the handshake
+	io    io.ReadWriter // what carries the bytes: the socket itself, at less cost than through Conn
+	notes *notes        // nil after the handshake
+}
+
+func newWire(nc net.Conn) *wire {
+	w := &wire{Conn: nc, io: nc, notes: new(notes)}
+	if s := sock.New(nc); s != nil {
+		w.io = s
+	}
+	return w
 }
 
 // notes are what a handshake tells on its way.
@@ -43,7 +53,7 @@ func (w *wire) SyscallConn() (syscall.RawConn, error) {
 
 // Read notes that the client said something at all: one that did not is no failed handshake.
 func (w *wire) Read(p []byte) (int, error) {
-	n, err := w.Conn.Read(p)
+	n, err := w.io.Read(p)
 	if n > 0 && w.notes != nil {
 		w.notes.read = true
 	}
@@ -55,7 +65,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	if w.notes != nil && w.notes.refused {
 		return len(p), nil
 	}
-	return w.Conn.Write(p)
+	return w.io.Write(p)
 }
 
 func (w *wire) seen(hello *tls.ClientHelloInfo) { w.notes.sni = hello.ServerName }
@@ -94,7 +104,7 @@ func (l *Listener) shake(ctx context.Context, s *settings, nc net.Conn, c *strea
 		limit = DefaultHandshakeTimeout
 	}
 	nc.SetDeadline(c.Accepted.Add(limit))
-	w := &wire{Conn: nc, notes: new(notes)}
+	w := newWire(nc)
 	t := tls.Server(w, s.tls.base)
 	err := t.Handshake()
 	c.Handshake = time.Since(c.Accepted)
