@@ -99,7 +99,6 @@ func (x *exchange) writePage(p *page) {
 func (x *exchange) write(body []byte) {
 	s := &x.s
 	res := &s.Res
-	head := string(s.Req.Method) == "HEAD"
 	res.Body, res.Length = stream.BodyLength, int64(len(body))
 	if res.Status == 304 && len(body) == 0 {
 		res.Body = stream.BodyNone
@@ -115,7 +114,7 @@ func (x *exchange) write(body []byte) {
 	closes, err := x.out.Response(res, h1.ResponseOptions{
 		Close:    !x.keep || x.cl.isStopping(),
 		HTTP10:   s.Req.Major == 1 && s.Req.Minor == 0,
-		Bodyless: head,
+		Bodyless: x.head,
 	})
 	if err != nil {
 		x.out.Release()
@@ -126,14 +125,14 @@ func (x *exchange) write(body []byte) {
 		x.keep = false
 	}
 	x.note(res.Status)
-	if !head && res.Status != 204 && res.Status != 304 {
+	if !x.head && res.Status != 204 && res.Status != 304 {
 		if err := x.out.Body(body); err != nil {
 			x.keep = false
 			x.termIfNone(clientCause(err), 'D')
 			return
 		}
 	}
-	if err := x.out.End(nil); err != nil && !head {
+	if err := x.out.End(nil); err != nil && !x.head {
 		x.keep = false
 	}
 }

@@ -25,6 +25,7 @@ type exchange struct {
 	send sender    // the request body, when it does not fit into one write
 
 	keep   bool // the client connection goes on after this exchange
+	head   bool // the client sent HEAD, whatever rules made of it: no body goes back
 	silent bool // no log line
 	logged bool
 
@@ -117,6 +118,7 @@ func (x *exchange) flushClient() bool {
 // readHead reads the request head within `timeout http-request`.
 func (x *exchange) readHead() bool {
 	cl := x.cl
+	x.head = false
 	from := x.s.Log.Start
 	if cl.served == 0 {
 		from = cl.ended
@@ -135,6 +137,7 @@ func (x *exchange) readHead() bool {
 	s.Log.ReqDone = time.Now()
 	s.Log.RequestLine = cl.in.Line()
 	cl.conn.Requests++
+	x.head = string(s.Req.Method) == "HEAD"
 	x.keep = s.Req.KeepAlive && !x.f.o.HTTPClose
 	x.f.requests.Add(1)
 	c := x.f.o.Counters

@@ -277,6 +277,10 @@ func (x *exchange) awaitResponse(wire *h1.Conn) error {
 				return h1.ErrSyntax // nobody asked to switch
 			}
 			s.Log.ResHead = time.Now()
+			if bodyless && !x.head {
+				// A rule made HEAD of a method whose answer has a body: the client must not wait for the one announced.
+				s.Res.Body, s.Res.Length = stream.BodyNone, 0
+			}
 			return nil
 		}
 		if n >= maxInterim {
@@ -439,7 +443,7 @@ func (x *exchange) respond(c *backend.Conn) {
 	closes, err := x.out.Response(&s.Res, h1.ResponseOptions{
 		Close:    !x.keep || x.cl.isStopping(),
 		HTTP10:   s.Req.Major == 1 && s.Req.Minor == 0,
-		Bodyless: x.srv.Done() && (string(s.Req.Method) == "HEAD" || s.Res.Status == 304),
+		Bodyless: x.head || x.srv.Done() && s.Res.Status == 304,
 	})
 	if err != nil {
 		x.out.Release()
@@ -503,13 +507,20 @@ func (x *exchange) pump(c *backend.Conn) bool {
 		if err != nil {
 			return x.brokenBody(err, flushed)
 		}
+		if x.head {
+			continue // the client asked without wanting a body, a rule made the server send one
+		}
 		if err := x.out.Body(p); err != nil {
 			x.keep = false
 			x.termIfNone(clientCause(err), 'D')
 			return x.clientLeft()
 		}
 	}
-	if err := x.out.End(x.srv.Trailers()); err != nil {
+	trailers := x.srv.Trailers()
+	if x.head {
+		trailers = nil
+	}
+	if err := x.out.End(trailers); err != nil {
 		x.keep = false
 		x.termIfNone(clientCause(err), 'D')
 		return x.clientLeft()

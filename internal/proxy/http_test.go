@@ -578,3 +578,23 @@ func TestErrorFiles(t *testing.T) {
 		t.Error("a page shorter than it announces was taken")
 	}
 }
+
+// TestRewrittenMethodKeepsTheClientsFraming: HEAD made GET must not give the client a body, nor GET made HEAD a length without one.
+// Either would let the next answer on the connection be read as something else.
+func TestRewrittenMethodKeepsTheClientsFraming(t *testing.T) {
+	for _, tc := range []struct{ name, method, answer, request, out string }{
+		{"head to get", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"},
+		{"head to get, chunks", "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"},
+		{"get to head", "HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"},
+	} {
+		srv, _ := answering(t, tc.answer)
+		e := newEdge(t, srv.addr, func(o *setup) { o.f.HTTPRequest = requestRules(t, "set-method "+tc.method) })
+		c := e.dial()
+		for range 3 {
+			if out := c.send(tc.request).take(len(tc.out)); out != tc.out {
+				t.Errorf("%s:\ngot  %q\nwant %q", tc.name, out, tc.out)
+			}
+		}
+		c.Close()
+	}
+}
