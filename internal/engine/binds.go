@@ -6,12 +6,14 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"gatehouse/internal/cert"
 	"gatehouse/internal/config"
 	"gatehouse/internal/host"
 	"gatehouse/internal/listener"
 	"gatehouse/internal/log"
+	"gatehouse/internal/rule"
 	"gatehouse/internal/stats"
 	"gatehouse/internal/stream"
 )
@@ -41,10 +43,10 @@ type bindAddr struct {
 	fd        int
 }
 
-// binds plans the bind lines of a frontend.
-func (b *builder) binds(g *proxyGen) {
+// binds plans the bind lines of a frontend. errorFormat is its error-log-format, nil when there is none.
+func (b *builder) binds(g *proxyGen, errorFormat *rule.Format) {
 	for i, line := range g.cfg.Binds {
-		n := &bindGen{front: g.front, cfg: line, errorLog: b.errorLog(g), name: line.Name, id: i + 1, limit: listener.NewLimit(line.MaxConn), counters: new(stats.Counters)}
+		n := &bindGen{front: g.front, cfg: line, errorLog: b.errorLog(g, errorFormat), name: line.Name, id: i + 1, limit: listener.NewLimit(line.MaxConn), counters: new(stats.Counters)}
 		if n.name == "" {
 			n.name = strconv.Itoa(i + 1)
 		}
@@ -178,8 +180,9 @@ func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
 	return o
 }
 
-// errorLog writes a line about connections that failed before they could be served (manual section 8.2.5).
-func (b *builder) errorLog(g *proxyGen) func(c *stream.Conn, text string) {
+// errorLog writes a line about connections that failed before they could be served (manual section 8.2.5), in the form of format
+// when there is one.
+func (b *builder) errorLog(g *proxyGen, format *rule.Format) func(c *stream.Conn, text string) {
 	logger, p := b.logger(g.cfg), g.cfg
 	if len(logger.Targets) == 0 {
 		return nil
@@ -188,9 +191,25 @@ func (b *builder) errorLog(g *proxyGen) func(c *stream.Conn, text string) {
 	if p.LogSeparateErrors {
 		level = log.Err
 	}
+	if format != nil {
+		env, http := b.e.env(), p.Mode == "http"
+		return func(c *stream.Conn, _ string) {
+			logger.Send(level, format.Append(nil, failed(c, http), env))
+		}
+	}
 	return func(c *stream.Conn, text string) {
 		logger.Send(level, fmt.Appendf(nil, "%s:%d [%s] %s/%s: %s", c.Src.Addr(), c.Src.Port(), c.Accepted.Format("02/Jan/2006:15:04:05.000"), c.Frontend, c.BindName, text))
 	}
+}
+
+// failed is what a log line can tell of a connection on which nothing was ever asked.
+func failed(c *stream.Conn, http bool) *stream.Stream {
+	s := new(stream.Stream)
+	s.Reset()
+	s.Conn, s.HTTP, s.Frontend = c, http, c.Frontend
+	s.Log.Start, s.Log.End = c.Accepted, time.Now()
+	s.Log.Term = [2]byte{'P', 'R'}
+	return s
 }
 
 // noticeLevel maps a syslog level to the three of start-up messages.

@@ -514,3 +514,31 @@ func TestSoftStopLetsTheConnectionFinish(t *testing.T) {
 		t.Fatal("run does not return after a soft stop")
 	}
 }
+
+// A connection that fails in its handshake is what error-log-format is for (manual section 8.2.5).
+func TestAFailedHandshakeIsLoggedInTheErrorFormat(t *testing.T) {
+	e := newEdge(t, false)
+	e.certificate("site.pem", 1, "a.test")
+	sink, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { sink.Close() })
+	addr := freePort(t)
+	e.mustApply(fmt.Sprintf("global\n    log %s format raw local0\n"+base+`frontend f
+    log global
+    error-log-format "%%ci %%f %%b/%%s %%ST %%ts %%[fc_err] %%HM"
+    bind %s ssl crt DIR/site.pem
+`, sink.LocalAddr(), addr))
+	e.run()
+	c := dial(t, addr)
+	if _, err := io.WriteString(c.c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	sink.SetReadDeadline(time.Now().Add(patience))
+	line := make([]byte, 500)
+	n, _, err := sink.ReadFrom(line)
+	if want := "127.0.0.1 f f/<NOSRV> 0 PR 34 <BADREQ>"; err != nil || strings.TrimSpace(string(line[:n])) != want {
+		t.Errorf("got %q %v, want %q", line[:n], err, want)
+	}
+}

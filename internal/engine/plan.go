@@ -255,7 +255,7 @@ func (b *builder) frontend(g *proxyGen) {
 		o.Default = g.own
 	}
 	g.frontend = proxy.NewFrontend(o)
-	b.binds(g)
+	b.binds(g, o.Log.Error)
 }
 
 // useBackend compiles one use_backend rule: a name known now, or a format made per request.

@@ -41,6 +41,8 @@ type setup struct {
 	b      BackendOptions
 	s      backend.Options
 	format string
+	errors string // error-log-format; "" is none
+	header string // format of the log lines' headers
 	tls    *tls.Config
 }
 
@@ -79,6 +81,7 @@ func newEdge(t testing.TB, server string, change func(*setup)) *edge {
 		s: backend.Options{Name: "be", HTTP: true, ConnectTimeout: long,
 			Servers: []backend.ServerOptions{{Line: config.Server{Name: "s", Weight: 1, Addr: addrs[0]}}}},
 		format: "%ci %ft %b/%s %ST %B %tsc %{+Q}r",
+		header: "raw",
 	}
 	if change != nil {
 		change(&o)
@@ -88,12 +91,15 @@ func newEdge(t testing.TB, server string, change func(*setup)) *edge {
 		t.Fatal(err)
 	}
 	o.b.Servers = servers
-	target, err := log.New(log.Options{Network: "writer", Writer: lineWriter(e.lines), Format: "raw", Len: 8192})
+	target, err := log.New(log.Options{Network: "writer", Writer: lineWriter(e.lines), Format: o.header, Len: 8192})
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.f.Default = NewBackend(o.b)
 	o.f.Log.Format = e.compile(o.format, o.f.HTTP)
+	if o.errors != "" {
+		o.f.Log.Error = e.compile(o.errors, o.f.HTTP)
+	}
 	o.f.Log.Logger = &log.Logger{Targets: []*log.Target{target}}
 	e.handle = NewHandle(NewFrontend(o.f))
 	ctx, cancel := context.WithCancel(context.Background())

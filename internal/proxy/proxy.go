@@ -58,7 +58,7 @@ type Switch struct {
 // AccessLog writes the line of each request or TCP session. Nil Format or nil Logger writes nothing.
 type AccessLog struct {
 	Format         *rule.Format
-	Error          *rule.Format // error-log-format, for requests that ended badly; nil: Format
+	Error          *rule.Format // error-log-format, for connections on which no request came; nil: Format
 	Logger         *log.Logger
 	DontLogNull    bool // option dontlognull
 	DontLogNormal  bool // option dontlog-normal
