@@ -32,21 +32,14 @@ type house struct {
 	mu      sync.Mutex
 	loaded  *config.Config // waiting for Apply
 	current *config.Config
-	sockets map[string]*statsSocket // by what was asked of the machine
-	running context.Context         // of Run; nil before it
-	wg      sync.WaitGroup          // of the stats sockets' accept loops
-}
-
-// statsSocket is one listening socket of the Runtime API, kept as long as the configuration names it.
-type statsSocket struct {
-	ln   net.Listener
-	o    socket.SocketOptions
-	stop context.CancelFunc // nil until it is served
+	sockets []*statsSocket  // in the order of the configuration
+	running context.Context // of Run; nil before it
+	wg      sync.WaitGroup  // of the stats sockets' accept loops
 }
 
 // NewHouse builds the serving half of a process.
 func NewHouse(o WorkerOptions) (Engine, error) {
-	h := &house{o: o, sockets: map[string]*statsSocket{}}
+	h := &house{o: o}
 	h.state = stateDir{host: o.Host, notify: o.Notify}
 	h.store = certstore.New(certstore.Options{Host: o.Host, State: h.state.open, Emit: h.emit})
 	h.acme = acme.New(acme.Options{
@@ -54,8 +47,6 @@ func NewHouse(o WorkerOptions) (Engine, error) {
 	})
 	h.eng = engine.New(engine.Options{
 		Host: o.Host, Store: h.store, Parse: o.Parse, Check: h.check, Challenge: h.acme.KeyAuthorization, Notify: o.Notify, Emit: h.emit, StateDir: o.StateDir,
-		User:  func(name string) (int, error) { return LookupUser(o.Host, name) },
-		Group: func(name string) (int, error) { return LookupGroup(o.Host, name) },
 		Limits: engine.Limits{
 			MaxConn: o.Flags.MaxConn, ProxyMaxConn: o.Flags.ProxyMaxConn, IgnoreUnresolved: o.Flags.IgnoreUnresolved,
 			ServerVerifyNone: o.Flags.ServerVerifyNone, Strict: o.Flags.Check,
@@ -93,7 +84,7 @@ func (h *house) Apply(ctx context.Context) config.Diags {
 		diags.Add(config.LevelAlert, "config : nothing was loaded.")
 		return diags
 	}
-	wanted, opened := h.openStatsSockets(cfg, &diags)
+	wanted, opened := h.openStatsSockets(ctx, cfg, &diags)
 	if !diags.HasErrors() {
 		h.state.use(h.o.StateDir(cfg))
 		diags = append(diags, h.eng.Apply(ctx)...)
@@ -110,7 +101,7 @@ func (h *house) Apply(ctx context.Context) config.Diags {
 		Timeout: g.StatsTimeout, MaxConn: g.StatsMaxConn, MaxPayload: g.CLIMaxPayload, BufSize: g.BufSize,
 		AdminFrom: cfg.Gatehouse.AdminFrom, CrtBase: g.CrtBase,
 	})
-	h.swapStatsSockets(wanted)
+	h.swapStatsSocketsLocked(wanted)
 	h.acme.Update(cfg)
 	return diags
 }
@@ -264,8 +255,8 @@ func (h *house) environ() []string {
 		}
 	}
 	var list []string
-	for _, b := range h.current.Global.StatsSockets {
-		list = append(list, spellSocket(b)...)
+	for _, s := range h.sockets {
+		list = append(list, s.o.Addr)
 	}
 	return append(env, "HAPROXY_CLI="+strings.Join(list, ";"))
 }

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 
 	"gatehouse/internal/config"
-	"gatehouse/internal/host"
+	"gatehouse/internal/listener"
 )
 
 // lingerVar makes the fake engine have connections that never end.
@@ -68,21 +68,11 @@ func (e *fakeEngine) Apply(context.Context) (diags config.Diags) {
 }
 
 func (e *fakeEngine) listen(b *config.Bind, a config.Addr) (net.Listener, error) {
-	var f *os.File
-	var err error
-	if a.Network == "fd" {
-		f, err = host.Inherited(a.FD)
-	} else {
-		var spec host.ListenSpec
-		if spec, err = ListenSpecOf(e.o.Host, b, a); err == nil {
-			f, err = e.o.Host.Listen(spec)
-		}
-	}
+	addr, err := listener.NewAddress(context.Background(), e.o.Host, b, a)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return net.FileListener(f)
+	return addr.Open(e.o.Host)
 }
 
 func (e *fakeEngine) serve(ln net.Listener) {

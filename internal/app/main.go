@@ -96,7 +96,7 @@ func (p *process) run(ctx context.Context, program string) int {
 	// A worker starts where its master already is.
 	if p.o.Chdir != "" && p.role.kind == "" {
 		if err := os.Chdir(p.o.Chdir); err != nil {
-			p.print.Alert("Could not change to directory %s : %s", p.o.Chdir, strerror(err))
+			p.print.Alert("Could not change to directory %s : %s", p.o.Chdir, host.Strerror(err))
 			return 1
 		}
 	}

@@ -51,7 +51,7 @@ func (p *process) master(ctx context.Context, cfg *config.Config) int {
 	m := &master{p: p, guard: host.NewGuard(host.Direct{}), notify: newNotifier(p.o.Systemd), started: time.Now(),
 		exited: make(chan *os.ProcessState, 1)}
 	m.current.Store(cfg)
-	sockets, ok := p.openMasterSockets()
+	sockets, ok := p.openMasterSockets(ctx)
 	if !ok {
 		p.print.Alert("Can't create the master's CLI.")
 		return 1

@@ -1,13 +1,9 @@
 package app
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/x509"
 	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -33,41 +29,20 @@ func identityOf(h host.Host, g *config.Global) (identity, error) {
 		id.gid = *g.GID
 	}
 	if g.User != "" {
-		uid, err := LookupUser(h, g.User)
+		uid, err := host.LookupUser(h, g.User)
 		if err != nil {
 			return id, fmt.Errorf("config : cannot find user id for '%s' (%w)", g.User, err)
 		}
 		id.uid = uid
 	}
 	if g.Group != "" {
-		gid, err := LookupGroup(h, g.Group)
+		gid, err := host.LookupGroup(h, g.Group)
 		if err != nil {
 			return id, fmt.Errorf("config : cannot find group id for '%s' (%w)", g.Group, err)
 		}
 		id.gid = gid
 	}
 	return id, nil
-}
-
-// LookupUser finds a user's number in /etc/passwd, as Go without cgo would.
-func LookupUser(h host.Host, name string) (int, error) { return lookup(h, "/etc/passwd", name) }
-
-// LookupGroup finds a group's number in /etc/group.
-func LookupGroup(h host.Host, name string) (int, error) { return lookup(h, "/etc/group", name) }
-
-func lookup(h host.Host, file, name string) (int, error) {
-	data, err := h.ReadFile(file, host.MaxFile)
-	if err != nil {
-		return 0, err
-	}
-	lines := bufio.NewScanner(bytes.NewReader(data))
-	for lines.Scan() {
-		fields := strings.Split(lines.Text(), ":")
-		if len(fields) >= 3 && fields[0] == name {
-			return strconv.Atoi(fields[2])
-		}
-	}
-	return 0, fmt.Errorf("not in %s", file)
 }
 
 // limits is done first, before any secret is read: no core files, no other process of the user may look into this one, and as

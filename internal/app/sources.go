@@ -1,12 +1,9 @@
 package app
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 
 	"gatehouse/internal/config"
 	"gatehouse/internal/host"
@@ -37,24 +34,7 @@ func readSources(h host.Host, names []string) ([]config.Source, error) {
 }
 
 func cannotOpen(name string, err error) error {
-	return fmt.Errorf("config : Cannot open configuration file/directory %s : %s", name, strerror(err))
-}
-
-// strerror words an error as strerror(3) does, where it comes from the system.
-func strerror(err error) string {
-	var errno syscall.Errno
-	var path *fs.PathError
-	text := err.Error()
-	switch {
-	case errors.As(err, &errno):
-		text = errno.Error()
-	case errors.As(err, &path):
-		text = path.Err.Error()
-	}
-	if text == "" {
-		return text
-	}
-	return strings.ToUpper(text[:1]) + text[1:]
+	return fmt.Errorf("config : Cannot open configuration file/directory %s : %s", name, host.Strerror(err))
 }
 
 // environment returns the variables that a configuration may read: those of the process and those of surface 0.4 that do not

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"syscall"
 
 	"gatehouse/internal/cert"
 	"gatehouse/internal/host"
@@ -120,7 +119,7 @@ func (r *reader) fromFiles(src *Source) loaded {
 		return got
 	}
 	if err != nil {
-		got.err = fmt.Errorf("unable to stat SSL certificate from file '%s' : %s.", src.File, reason(err))
+		got.err = fmt.Errorf("unable to stat SSL certificate from file '%s' : %s.", src.File, host.Strerror(err))
 		return got
 	}
 	b, err := cert.Parse(src.File, data)
@@ -165,7 +164,7 @@ func (r *reader) extraFiles(src *Source, b *cert.Bundle, got *loaded) (*cert.Bun
 			b, err = b.WithKey(base+".key", data)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s '%s' is present but cannot be read or parsed.", reason(err), base+".key")
+			return nil, fmt.Errorf("%s '%s' is present but cannot be read or parsed.", host.Strerror(err), base+".key")
 		}
 		got.paths.key = base + ".key"
 	}
@@ -179,7 +178,7 @@ func (r *reader) extraFiles(src *Source, b *cert.Bundle, got *loaded) (*cert.Bun
 			b, err = b.WithSCTL(data)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf(" '%s' is present but cannot be read or parsed: %s.", got.paths.sctl, reason(err))
+			return nil, fmt.Errorf(" '%s' is present but cannot be read or parsed: %s.", got.paths.sctl, host.Strerror(err))
 		}
 	}
 	return r.extraOCSP(base, b, got)
@@ -204,7 +203,7 @@ func (r *reader) extraOCSP(base string, b *cert.Bundle, got *loaded) (*cert.Bund
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("'%s': %s", got.paths.ocsp, reason(err))
+		return nil, fmt.Errorf("'%s': %s", got.paths.ocsp, host.Strerror(err))
 	}
 	if b.OCSP() == nil || !r.rules.extra("issuer") {
 		return b, nil
@@ -235,7 +234,7 @@ func (r *reader) explicitFiles(src *Source, b *cert.Bundle, p *paths) (*cert.Bun
 				return nil
 			}
 		}
-		return fmt.Errorf("%s '%s' cannot be read or parsed.", reason(err), path)
+		return fmt.Errorf("%s '%s' cannot be read or parsed.", host.Strerror(err), path)
 	}
 	err := errors.Join(
 		step(src.Key, func(d []byte) (*cert.Bundle, error) { return b.WithKey(src.Key, d) }),
@@ -271,17 +270,3 @@ func (m *mismatch) Error() string {
 	return fmt.Sprintf("inconsistencies between private key and certificate loaded '%s'.", m.name)
 }
 func (m *mismatch) Unwrap() error { return m.cause }
-
-// reason says why the machine refused, without the path that the caller's text has already. Errors of the machine read like strerror.
-func reason(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		s := errno.Error()
-		return strings.ToUpper(s[:1]) + s[1:]
-	}
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err.Error()
-	}
-	return err.Error()
-}

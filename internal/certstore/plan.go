@@ -9,6 +9,7 @@ import (
 
 	"gatehouse/internal/cert"
 	"gatehouse/internal/event"
+	"gatehouse/internal/host"
 )
 
 // Plan is what one configuration generation declares. It reads the disk and changes nothing; Store.Apply makes it count. One goroutine uses it.
@@ -123,7 +124,7 @@ func (p *Plan) DeclareDir(dir string, persist bool) ([]cert.Line, []error) {
 	}
 	names, err := p.loader.host.ReadDir(dir)
 	if err != nil {
-		return nil, []error{fmt.Errorf("unable to scan directory '%s' : %s.", dir, reason(err))}
+		return nil, []error{fmt.Errorf("unable to scan directory '%s' : %s.", dir, host.Strerror(err))}
 	}
 	l := &list{name: dir, dir: true}
 	var errs []error
@@ -134,7 +135,7 @@ func (p *Plan) DeclareDir(dir string, persist bool) ([]cert.Line, []error) {
 		path := dir + "/" + name
 		info, err := p.loader.host.Stat(path)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("unable to stat SSL certificate from file '%s' : %s.", path, reason(err)))
+			errs = append(errs, fmt.Errorf("unable to stat SSL certificate from file '%s' : %s.", path, host.Strerror(err)))
 			continue
 		}
 		if !info.Mode.IsRegular() {
@@ -160,7 +161,7 @@ func (p *Plan) DeclareList(file, crtBase string, persist bool) ([]cert.Line, []e
 	}
 	data, err := p.loader.host.ReadFile(file, maxList)
 	if err != nil {
-		return nil, []error{fmt.Errorf("cannot open file '%s' : %s", file, reason(err))}
+		return nil, []error{fmt.Errorf("cannot open file '%s' : %s", file, host.Strerror(err))}
 	}
 	lines, err := cert.ParseList(file, data)
 	errs := unjoin(err)

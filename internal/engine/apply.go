@@ -2,13 +2,11 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"gatehouse/internal/config"
@@ -89,44 +87,31 @@ func (e *Engine) open(p *plan, diags *config.Diags) map[string]net.Listener {
 		}
 		for _, b := range g.binds {
 			for _, a := range b.addrs {
-				if e.sockets[a.key] != nil || opened[a.key] != nil {
+				key := a.Key()
+				if e.sockets[key] != nil || opened[key] != nil {
 					continue
 				}
-				ln, err := e.listen(a)
+				ln, err := a.Open(e.o.Host)
 				if err != nil {
-					diags.Add(config.LevelAlert, fmt.Sprintf("Binding [%s:%d] for frontend %s: %s for [%s]", b.cfg.Pos.File, b.cfg.Pos.Line, g.cfg.Name, bindReason(err), a.text))
+					diags.Add(config.LevelAlert, fmt.Sprintf("Binding [%s:%d] for frontend %s: cannot bind socket (%s) for [%s]", b.cfg.Pos.File, b.cfg.Pos.Line, g.cfg.Name, host.Strerror(err), boundText(a)))
 					continue
 				}
-				opened[a.key] = ln
+				opened[key] = ln
 			}
 		}
 	}
 	return opened
 }
 
-func (e *Engine) listen(a bindAddr) (net.Listener, error) {
-	if a.inherited {
-		f, err := host.Inherited(a.fd)
-		if err != nil {
-			return nil, err
-		}
-		return listener.FromFile(f)
+// boundText writes an address as HAProxy's message does: without a family, except that of abns.
+func boundText(a listener.Address) string {
+	if a.Inherited {
+		return a.Key()
 	}
-	f, err := e.o.Host.Listen(a.spec)
-	if err != nil {
-		return nil, err
+	if a.Spec.Network == "unix" {
+		return a.Spec.Path
 	}
-	return listener.FromFile(f)
-}
-
-// bindReason words a failure as HAProxy does.
-func bindReason(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		text := errno.Error()
-		return "cannot bind socket (" + strings.ToUpper(text[:1]) + text[1:] + ")"
-	}
-	return "cannot bind socket (" + err.Error() + ")"
+	return a.Spec.String()
 }
 
 // swap puts g in the place of the generation that serves. Commits of certificates are held back meanwhile, so no use misses one.
@@ -184,8 +169,8 @@ func (e *Engine) swapSockets(g *generation, opened map[string]net.Listener) {
 				continue
 			}
 			for _, a := range b.addrs {
-				if s := e.socket(a, x, b, opened); s != nil {
-					wanted[a.key] = s
+				if s := e.socket(a.Key(), x, b, opened); s != nil {
+					wanted[a.Key()] = s
 				}
 			}
 		}
@@ -200,18 +185,18 @@ func (e *Engine) swapSockets(g *generation, opened map[string]net.Listener) {
 	e.retired = slices.DeleteFunc(e.retired, func(s *socket) bool { return s.task.over() })
 }
 
-// socket is the listening socket of an address with the options of b; nil after a fault was told, which leaves the socket with
+// socket is the listening socket with the key of an address, with the options of b; nil after a fault was told, which leaves the socket with
 // the options it had.
-func (e *Engine) socket(a bindAddr, x *proxyGen, b *bindGen, opened map[string]net.Listener) *socket {
+func (e *Engine) socket(key string, x *proxyGen, b *bindGen, opened map[string]net.Listener) *socket {
 	o := e.listenerOptions(x, b)
-	if s := e.sockets[a.key]; s != nil {
+	if s := e.sockets[key]; s != nil {
 		if err := s.Update(o); err != nil {
 			e.notify("ALERT", "%v", err)
 		}
 		s.bind = b
 		return s
 	}
-	ln := opened[a.key]
+	ln := opened[key]
 	if ln == nil {
 		return nil
 	}
@@ -317,7 +302,7 @@ func (b *bindGen) facts(p *proxyGen, sid int) stats.ListenerFacts {
 		Counters: b.counters,
 	}
 	if len(b.addrs) > 0 {
-		a := b.addrs[0].spec
+		a := b.addrs[0].Spec
 		switch {
 		case a.Network == "unix" || a.Network == "abns":
 			f.Proto, f.Addr = "unix_stream", "unix"

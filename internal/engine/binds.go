@@ -1,16 +1,13 @@
 package engine
 
 import (
-	"context"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
 	"gatehouse/internal/cert"
 	"gatehouse/internal/config"
-	"gatehouse/internal/host"
 	"gatehouse/internal/listener"
 	"gatehouse/internal/log"
 	"gatehouse/internal/rule"
@@ -24,7 +21,7 @@ type bindGen struct {
 	cfg      *config.Bind
 	name     string // its name, or its number in the section
 	id       int
-	addrs    []bindAddr
+	addrs    []listener.Address
 	index    *cert.Index   // nil: clear
 	tls      *cert.Options // nil: clear
 	entries  []*bindEntry
@@ -32,15 +29,6 @@ type bindGen struct {
 	counters *stats.Counters
 	limit    *listener.Limit
 	errorLog func(c *stream.Conn, text string)
-}
-
-// bindAddr is one socket of a bind line. Equal keys are the same socket.
-type bindAddr struct {
-	key       string
-	text      string // for messages
-	spec      host.ListenSpec
-	inherited bool
-	fd        int
 }
 
 // binds plans the bind lines of a frontend. errorFormat is its error-log-format, nil when there is none.
@@ -61,84 +49,18 @@ func (b *builder) binds(g *proxyGen, errorFormat *rule.Format) {
 			}
 		}
 		for _, a := range line.Addrs {
-			if addr, ok := b.bindAddr(line, a); ok {
-				n.addrs = append(n.addrs, addr)
+			addr, err := listener.NewAddress(b.ctx, b.e.o.Host, line, a)
+			if err != nil {
+				b.diags.Alert(line.Pos, "'bind %s' : %v", line.Text, err)
+				continue
 			}
+			n.addrs = append(n.addrs, addr)
 		}
 		if line.SSL {
 			b.bindTLS(g, n)
 		}
 		g.binds = append(g.binds, n)
 	}
-}
-
-// bindAddr says what to ask of the machine for one address of a bind line.
-func (b *builder) bindAddr(line *config.Bind, a config.Addr) (bindAddr, bool) {
-	out := bindAddr{text: a.Text}
-	switch a.Network {
-	case "fd":
-		out.inherited, out.fd, out.key = true, a.FD, "fd@"+strconv.Itoa(a.FD)
-		return out, true
-	case "tcp":
-		ip := a.IP
-		if !ip.IsValid() && a.Host != "" {
-			ctx, cancel := context.WithTimeout(b.ctx, resolveTimeout)
-			defer cancel()
-			all, err := b.e.o.Host.LookupIP(ctx, a.Host)
-			if err != nil || len(all) == 0 {
-				b.diags.Alert(line.Pos, "'bind %s' : could not resolve address '%s'", line.Text, a.Host)
-				return out, false
-			}
-			ip = all[0]
-		}
-		if !ip.IsValid() {
-			ip = netip.IPv4Unspecified()
-			if a.Family == 6 {
-				ip = netip.IPv6Unspecified()
-			}
-		}
-		out.spec = host.ListenSpec{
-			Network: "tcp", Addr: netip.AddrPortFrom(ip, uint16(a.Port)), V6Only: line.V6Only, V4V6: line.V4V6,
-			Backlog: line.Backlog, Interface: line.Interface, TFO: line.TFO, DeferAccept: line.DeferAccept, MSS: line.MSS,
-		}
-		out.text = out.spec.Addr.String()
-	case "unix", "abns":
-		out.spec = host.ListenSpec{Network: a.Network, Path: a.Path, Mode: line.Mode, UID: -1, GID: -1, Backlog: line.Backlog}
-		if err := b.owner(line, &out.spec); err != nil {
-			b.diags.Alert(line.Pos, "'bind %s' : %v", line.Text, err)
-			return out, false
-		}
-	default:
-		b.diags.Alert(line.Pos, "'bind %s' : this kind of address is not supported", line.Text)
-		return out, false
-	}
-	out.key = fmt.Sprintf("%+v", out.spec)
-	if line.Mode != nil {
-		out.key += fmt.Sprintf("%o", *line.Mode)
-	}
-	return out, true
-}
-
-// owner fills who owns a unix socket.
-func (b *builder) owner(line *config.Bind, spec *host.ListenSpec) error {
-	if line.UID != nil {
-		spec.UID = *line.UID
-	}
-	if line.GID != nil {
-		spec.GID = *line.GID
-	}
-	var err error
-	if line.User != "" && b.e.o.User != nil {
-		if spec.UID, err = b.e.o.User(line.User); err != nil {
-			return fmt.Errorf("unknown user name '%s'", line.User)
-		}
-	}
-	if line.Group != "" && b.e.o.Group != nil {
-		if spec.GID, err = b.e.o.Group(line.Group); err != nil {
-			return fmt.Errorf("unknown group name '%s'", line.Group)
-		}
-	}
-	return nil
 }
 
 // bindTLS reads the TLS words of a bind line over the ssl-default-bind ones, and fills its index.

@@ -32,8 +32,6 @@ type Options struct {
 	StateDir func(*config.Config) string
 	Emit     event.Sink // may be nil
 	Limits   Limits
-	// User and Group find the numbers of names, for unix sockets.
-	User, Group func(name string) (int, error)
 }
 
 // Limits are what the command line says about the configuration.

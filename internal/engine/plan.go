@@ -2,16 +2,14 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"strings"
-	"time"
 
 	"gatehouse/internal/backend"
 	"gatehouse/internal/cert"
 	"gatehouse/internal/certstore"
 	"gatehouse/internal/config"
+	"gatehouse/internal/host"
 	"gatehouse/internal/log"
 	"gatehouse/internal/proxy"
 	"gatehouse/internal/rule"
@@ -307,7 +305,7 @@ func (b *builder) pages(p *config.Proxy) *proxy.ErrorPages {
 	for _, f := range p.ErrorFiles {
 		data, err := b.e.o.Host.ReadFile(f.Path, maxPage)
 		if err != nil {
-			b.diags.Alert(f.Pos, "'errorfile' : error opening file '%s' : %s.", f.Path, reason(err))
+			b.diags.Alert(f.Pos, "'errorfile' : error opening file '%s' : %s.", f.Path, host.Strerror(err))
 			continue
 		}
 		files[f.Code], pos = data, f.Pos
@@ -317,21 +315,6 @@ func (b *builder) pages(p *config.Proxy) *proxy.ErrorPages {
 		b.diags.Alert(pos, "'errorfile' : %v", err)
 	}
 	return pages
-}
-
-// reason is the machine's word for why a file could not be had, as strerror has it.
-func reason(err error) string {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "No such file or directory"
-	case errors.Is(err, fs.ErrPermission):
-		return "Permission denied"
-	}
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err.Error()
-	}
-	return err.Error()
 }
 
 // previous is the same section in the generation that serves.
@@ -356,6 +339,3 @@ func (b *builder) check(p *config.Proxy) backend.CheckOptions {
 	}
 	return backend.CheckOptions{}
 }
-
-// resolveTimeout bounds the resolution of one server name when a configuration is loaded.
-const resolveTimeout = 5 * time.Second

@@ -1,19 +1,18 @@
 package engine
 
 import (
-	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"gatehouse/internal/backend"
 	"gatehouse/internal/cert"
 	"gatehouse/internal/config"
+	"gatehouse/internal/host"
 	"gatehouse/internal/rule"
 	"gatehouse/internal/stream"
 )
@@ -22,7 +21,7 @@ import (
 func (b *builder) server(g *proxyGen, s *config.Server, c *rule.Compiler) (backend.ServerOptions, bool) {
 	o := backend.ServerOptions{Line: *s}
 	if s.Addr.Network == "tcp" && !s.Addr.IP.IsValid() && s.Addr.Host != "" {
-		ip, err := b.resolve(s)
+		ip, err := host.Resolve(b.ctx, b.e.o.Host, s.Addr.Host, s.Addr.Family)
 		switch {
 		case err == nil:
 			o.IP = ip
@@ -52,32 +51,6 @@ func (b *builder) server(g *proxyGen, s *config.Server, c *rule.Compiler) (backe
 		}
 	}
 	return o, true
-}
-
-// resolve asks the machine for the address of a server; an address the server had in the last generation is kept when it is
-// still among the answers.
-func (b *builder) resolve(s *config.Server) (netip.Addr, error) {
-	ctx, cancel := context.WithTimeout(b.ctx, resolveTimeout)
-	defer cancel()
-	all, err := b.e.o.Host.LookupIP(ctx, s.Addr.Host)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	for _, ip := range all {
-		if s.Addr.Family == 0 && (ip.Is4() || !b.hasIPv4(all)) || s.Addr.Family == 4 && ip.Is4() || s.Addr.Family == 6 && !ip.Is4() {
-			return ip, nil
-		}
-	}
-	return netip.Addr{}, errors.New("no address of the wanted family")
-}
-
-func (b *builder) hasIPv4(all []netip.Addr) bool {
-	for _, ip := range all {
-		if ip.Is4() {
-			return true
-		}
-	}
-	return false
 }
 
 // serverTLS reads the TLS words of a server line: its own, over the ssl-default-server ones.
@@ -224,7 +197,7 @@ func (b *builder) caFile(name string, pos config.Pos) *cert.CAFile {
 		ca, err = cert.ParseCAs(name, data)
 	}
 	if err != nil {
-		b.diags.Alert(pos, "unable to load %s: %s.", name, reason(err))
+		b.diags.Alert(pos, "unable to load %s: %s.", name, host.Strerror(err))
 		ca = nil
 	}
 	b.plan.cas[name] = ca
@@ -243,7 +216,7 @@ func (b *builder) crlFile(name string, pos config.Pos) *cert.CRLFile {
 		crl, err = cert.ParseCRLs(name, data)
 	}
 	if err != nil {
-		b.diags.Alert(pos, "unable to load %s: %s.", name, reason(err))
+		b.diags.Alert(pos, "unable to load %s: %s.", name, host.Strerror(err))
 		crl = nil
 	}
 	b.plan.crls[name] = crl

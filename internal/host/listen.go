@@ -44,6 +44,18 @@ func (s ListenSpec) String() string {
 	return s.Network + "@" + s.Path
 }
 
+// Key is the same for sockets at the same address that are opened alike.
+func (s ListenSpec) Key() string {
+	mode := -1
+	if s.Mode != nil {
+		mode = int(*s.Mode)
+	}
+	type fields ListenSpec // without String
+	f := fields(s)
+	f.Mode = nil
+	return fmt.Sprintf("%+v mode %o", f, mode)
+}
+
 // backlogMax lets the kernel cut the backlog at net.core.somaxconn.
 const backlogMax = 65535
 
