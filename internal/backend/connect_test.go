@@ -152,6 +152,38 @@ func TestReusePolicies(t *testing.T) {
 	}
 }
 
+// First requests of clients open connections that nobody takes: without a bound a burst of short clients would fill the pool.
+func TestPoolHoldsNoMoreConnectionsThanWereNeededAtOnce(t *testing.T) {
+	b := build(t, Options{HTTP: true, Servers: []ServerOptions{at(t, "s1", echo(t))}}, nil)
+	srv := b.Server("s1")
+	for range 20 {
+		connect(t, b, newStream(), ConnectOptions{First: true}).Release(true)
+	}
+	if n := srv.IdleConns(); n != 1 {
+		t.Errorf("after twenty clients in turn: %d idle connections, want 1", n)
+	}
+	for range 2 {
+		var busy []*Conn
+		for range 3 {
+			busy = append(busy, connect(t, b, newStream(), ConnectOptions{First: true}))
+		}
+		for _, c := range busy {
+			c.Release(true)
+		}
+		if n := srv.IdleConns(); n != 3 {
+			t.Errorf("after three at once: %d idle connections, want 3", n)
+		}
+	}
+	// What was needed is forgotten after two quiet rounds of purging.
+	for range 2 {
+		srv.pool.purge(false)
+	}
+	connect(t, b, newStream(), ConnectOptions{First: true}).Release(true)
+	if n := srv.IdleConns(); n != 1 {
+		t.Errorf("long after: %d idle connections, want 1", n)
+	}
+}
+
 func TestPrivateConnectionStaysWithItsClient(t *testing.T) {
 	b := build(t, Options{HTTP: true, Reuse: "never", Servers: []ServerOptions{at(t, "s1", echo(t))}}, nil)
 	var mine, other Session

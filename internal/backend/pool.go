@@ -49,13 +49,18 @@ type pool struct {
 	mu   sync.Mutex
 	idle []*Conn
 	low  int // fewest idle connections since the last purge: so many were not needed
+
+	busy, before int // most connections in use at once since the last purge, and between that and the one before
 }
 
-// put keeps c; false when max (negative: unlimited) is reached.
-func (p *pool) put(c *Conn, max int) bool {
+// put keeps c; false when max (negative: unlimited) is reached, or when there would be more connections than were lately needed
+// at once: a first request that may not share opens a connection of its own, and a burst of those must not pile up. used is how
+// many are in use, c included.
+func (p *pool) put(c *Conn, used, limit int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if max >= 0 && len(p.idle) >= max {
+	p.busy = max(p.busy, used)
+	if limit >= 0 && len(p.idle) >= limit || len(p.idle)+used > max(p.busy, p.before) {
 		return false
 	}
 	p.idle = append(p.idle, c)
@@ -107,6 +112,7 @@ func (p *pool) purge(all bool) {
 	clear(p.idle[len(kept):])
 	p.idle = kept
 	p.low = len(kept)
+	p.busy, p.before = 0, p.busy
 	p.mu.Unlock()
 	for _, c := range dead {
 		c.close()
@@ -161,7 +167,7 @@ func (s *Server) keep(c *Conn) bool {
 	if line.PoolMaxConn != nil {
 		limit = *line.PoolMaxConn
 	}
-	return s.pool.put(c, limit)
+	return s.pool.put(c, int(s.life.counters.Cur.Load()), limit)
 }
 
 // poolable is false for a server in maintenance, whose connections must end.
