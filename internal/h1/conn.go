@@ -52,9 +52,18 @@ func (c *Conn) ReadAround(d time.Duration) { c.within, c.late, c.until = d, int6
 
 // ReadUntil makes reads fail at t, whatever their number; a zero t takes the limit away.
 func (c *Conn) ReadUntil(t time.Time) {
-	c.within, c.until = 0, 0
+	c.within, c.late, c.until = 0, 0, 0
 	if !t.IsZero() {
 		c.until = t.UnixNano()
+	}
+}
+
+// ReadBy is ReadUntil for a wait of d that begins at from and need not end to the moment; 0 takes the limit away. Like
+// ReadWithin's, its deadline may fire a little later, so that a run of messages does not move it for each.
+func (c *Conn) ReadBy(from time.Time, d time.Duration) {
+	c.within, c.late, c.until = 0, 0, 0
+	if d > 0 {
+		c.late, c.until = slack(d), from.Add(d).UnixNano()
 	}
 }
 
@@ -102,8 +111,13 @@ func (c *Conn) armRead() error {
 		if c.readEnd < want || c.readEnd > want+c.late {
 			c.setRead(want + c.late)
 		}
-	} else if c.readEnd != c.until {
-		c.setRead(c.until)
+	} else if end := c.until; end == 0 || c.readEnd < end || c.readEnd > end+c.late {
+		if end != 0 {
+			end += c.late
+		}
+		if c.readEnd != end {
+			c.setRead(end)
+		}
 	}
 	if c.stopped.Load() {
 		return os.ErrDeadlineExceeded

@@ -62,7 +62,7 @@ func (cl *client) await() bool {
 	if cl.served == 0 {
 		limit = f.o.Timeouts.HTTPRequest
 	}
-	cl.wire.ReadUntil(deadline(cl.ended, limit))
+	cl.wire.ReadBy(cl.ended, limit)
 	err := cl.in.Wait()
 	goOn := cl.setIdle(false)
 	if err == nil {

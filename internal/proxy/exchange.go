@@ -123,7 +123,7 @@ func (x *exchange) readHead() bool {
 	if cl.served == 0 {
 		from = cl.ended
 	}
-	cl.wire.ReadUntil(deadline(from, x.f.o.Timeouts.HTTPRequest))
+	cl.wire.ReadBy(from, x.f.o.Timeouts.HTTPRequest)
 	if err := cl.in.ReadRequest(&x.s.Req, &x.f.limits); err != nil {
 		x.badHead(err)
 		return false
