@@ -97,6 +97,8 @@ func (s *server) first(ctx context.Context) bool {
 		s.p.print.Alert("[haproxy.main()] Some protocols failed to start their listeners! Exiting.")
 		return false
 	}
+	paceCollector()
+	returnMemory()
 	return true
 }
 
@@ -213,6 +215,7 @@ func (s *server) next(ctx context.Context, sources []config.Source) bool {
 		return false
 	}
 	s.hardStop.Store(int64(cfg.Global.HardStop))
+	returnMemory()
 	return true
 }
 
