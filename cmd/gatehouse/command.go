@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gatehouse/internal/app"
 	"gatehouse/internal/runtimeapi"
 )
 
@@ -29,7 +28,6 @@ func newCommand() *cobra.Command {
 		Use:           "gatehouse",
 		Short:         "A TLS edge that keeps its own certificates",
 		Long:          "With options, gatehouse runs as haproxy does (see gatehouse -h). The commands below ask a running process.",
-		Version:       app.Version,
 		SilenceUsage:  true,
 		SilenceErrors: false,
 	}

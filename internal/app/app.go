@@ -49,7 +49,7 @@ func NewHouse(o WorkerOptions) (Engine, error) {
 		Host: o.Host, Store: h.store, Parse: o.Parse, Check: h.check, Challenge: h.acme.KeyAuthorization, Notify: o.Notify, Emit: h.emit, StateDir: o.StateDir,
 		Limits: engine.Limits{
 			MaxConn: o.Flags.MaxConn, ProxyMaxConn: o.Flags.ProxyMaxConn, IgnoreUnresolved: o.Flags.IgnoreUnresolved,
-			ServerVerifyNone: o.Flags.ServerVerifyNone, Strict: o.Flags.Check,
+			ServerVerifyNone: o.Flags.ServerVerifyNone, NoReusePort: o.Flags.NoReusePort, Strict: o.Flags.Check,
 		},
 	})
 	var err error

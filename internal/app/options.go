@@ -78,8 +78,7 @@ func (o *Options) option(word string, a *arguments) error {
 		return o.debugOption(word[1:], a)
 	case 'V':
 		o.Verbose = true
-	case '4':
-		o.IPv4Only = true
+	case '4': // tells HAProxy's own resolvers, which do not exist here
 	case 'c':
 		if strings.HasPrefix(word, "cc") {
 			if a.done() {
@@ -150,8 +149,6 @@ func (o *Options) debugOption(word string, a *arguments) error {
 		o.ServerVerifyNone = true
 	case 'R':
 		o.NoReusePort = true
-	case 'S':
-		o.NoSplice = true
 	case 'K':
 		classes := word[1:]
 		o.Keywords = &classes
@@ -161,7 +158,7 @@ func (o *Options) debugOption(word string, a *arguments) error {
 		}
 	case 'C':
 		return errors.New("-dC is not supported: the configuration is not printed back")
-	case 'e', 'p', 'k', 'v', 'G', 'c', 'F', 'I', 'Z', 'M', 'L', 'A', 'T':
+	case 'S', 'e', 'p', 'k', 'v', 'G', 'c', 'F', 'I', 'Z', 'M', 'L', 'A', 'T':
 	default:
 		o.Debug = true
 	}
@@ -202,8 +199,7 @@ func (o *Options) valued(letter byte, a *arguments) error {
 		o.Chdir = value
 	case 'n':
 		o.MaxConn = leadingInt(value)
-	case 'm':
-		o.MemoryMB = leadingInt(value)
+	case 'm': // megabytes of HAProxy's pools
 	case 'N':
 		o.ProxyMaxConn = leadingInt(value)
 	case 'L':

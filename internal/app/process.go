@@ -73,11 +73,8 @@ type Flags struct {
 	ZeroWarning      bool   // -dW
 	MaxConn          int    // -n, 0: not given
 	ProxyMaxConn     int    // -N, 0: not given
-	MemoryMB         int    // -m, 0: not given
 	LocalPeer        string // -L, "": the host name
-	IPv4Only         bool   // -4
 	IgnoreUnresolved bool   // -dr
 	ServerVerifyNone bool   // -dV
 	NoReusePort      bool   // -dR
-	NoSplice         bool   // -dS
 }

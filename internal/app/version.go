@@ -140,15 +140,15 @@ func printUsage(w io.Writer, program string) {
         -S <bind>[,<bind options>...] opens the master's socket
         -p <file> writes the process number to this file
         -C <dir> changes to this directory first
-        -n <n> limits all connections, -N <n> those of a proxy, -m <MB> is accepted
+        -n <n> limits all connections, -N <n> those of a proxy
         -L <name> sets the local peer name (the host name otherwise)
-        -4 resolves names to IPv4 addresses only
         -dW takes warnings for errors ; -dD also warns of what is only suspicious
         -dr goes on when a server's name cannot be resolved ; -dV does not verify servers' certificates
-        -dR does without SO_REUSEPORT ; -dS without splicing
+        -dR does without SO_REUSEPORT
         -dK<classes> lists the keywords ("help" for the classes)
         -sf/-st [pid ]* lets old processes finish, or terminates them
         -x <unix_socket> takes the listening sockets from an old process
+        -4, -m <MB>, -dS and other options that tune HAProxy's insides are accepted and mean nothing here
         Anything else is a command of its own: see "%s help"
 
 `, program, program)

@@ -54,6 +54,7 @@ func (b *builder) binds(g *proxyGen, errorFormat *rule.Format) {
 				b.diags.Alert(line.Pos, "'bind %s' : %v", line.Text, err)
 				continue
 			}
+			addr.Spec.NoReusePort = b.e.o.Limits.NoReusePort
 			n.addrs = append(n.addrs, addr)
 		}
 		if line.SSL {

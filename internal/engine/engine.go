@@ -40,6 +40,7 @@ type Limits struct {
 	ProxyMaxConn     int  // -N; 0: the configuration's
 	IgnoreUnresolved bool // -dr
 	ServerVerifyNone bool // -dV
+	NoReusePort      bool // -dR
 	// Strict makes certificates that cannot be used errors, as -c does. Otherwise they are told and the entry is off.
 	Strict bool
 }
