@@ -3,6 +3,7 @@ package cert
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/big"
@@ -126,7 +127,7 @@ func ParseCRLs(name string, data []byte) (*CRLFile, error) {
 			if bl.kind != "X509 CRL" {
 				continue
 			}
-			list, err := x509.ParseRevocationList(bl.der)
+			list, err := parseRevocationList(bl.der)
 			if err != nil {
 				return nil, fmt.Errorf("unable to load CRL file '%s': %w (line %d of its block)", name, err, bl.line)
 			}
@@ -137,6 +138,39 @@ func ParseCRLs(name string, data []byte) (*CRLFile, error) {
 		return nil, fmt.Errorf("unable to load CRL file '%s': no revocation list in it", name)
 	}
 	return f, nil
+}
+
+// parseRevocationList also reads lists of version 1 (RFC 5280 section 5.1.2.1), which crypto/x509 refuses and which `openssl ca` writes
+// unless it is told to add extensions. What the signature covers stays as it was.
+func parseRevocationList(der []byte) (*x509.RevocationList, error) {
+	var l struct{ TBS, Algorithm, Signature asn1.RawValue }
+	if _, err := asn1.Unmarshal(der, &l); err != nil || crlVersion(l.TBS.FullBytes) != 1 {
+		return x509.ParseRevocationList(der)
+	}
+	signed := l.TBS.FullBytes
+	l.TBS.FullBytes, l.TBS.Bytes = nil, append([]byte{asn1.TagInteger, 1, 1}, l.TBS.Bytes...)
+	second, err := asn1.Marshal(l)
+	if err != nil {
+		return nil, err
+	}
+	list, err := x509.ParseRevocationList(second)
+	if err != nil {
+		return nil, err
+	}
+	list.Raw, list.RawTBSRevocationList = der, signed
+	return list, nil
+}
+
+// crlVersion reads the version of a to-be-signed list; only later ones than the first say it.
+func crlVersion(tbs []byte) int {
+	var content, first asn1.RawValue
+	if _, err := asn1.Unmarshal(tbs, &content); err != nil {
+		return 0
+	}
+	if _, err := asn1.Unmarshal(content.Bytes, &first); err != nil || first.Tag != asn1.TagInteger || len(first.Bytes) != 1 {
+		return 1
+	}
+	return int(first.Bytes[0]) + 1
 }
 
 func (f *CRLFile) addList(list *x509.RevocationList) {
@@ -171,7 +205,7 @@ func (f *CRLFile) For(c, issuer *x509.Certificate) *x509.RevocationList {
 func (f *CRLFile) Describe(i int) string {
 	l := f.Lists[i]
 	var w strings.Builder
-	fmt.Fprintf(&w, "Version 1\nSignature Algorithm: %s\nIssuer: %s\nLast Update: %s\nNext Update: %s\n", signatureName(l.SignatureAlgorithm),
+	fmt.Fprintf(&w, "Version %d\nSignature Algorithm: %s\nIssuer: %s\nLast Update: %s\nNext Update: %s\n", crlVersion(l.RawTBSRevocationList), signatureName(l.SignatureAlgorithm),
 		quoteName(DN(l.RawIssuer)), Date(l.ThisUpdate), crlDate(l.NextUpdate))
 	if len(l.RevokedCertificateEntries) == 0 {
 		return w.String() + "No Revoked Certificates.\n"

@@ -1,10 +1,13 @@
 package cert
 
 import (
+	"crypto"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"math/big"
 	"strings"
 	"testing"
@@ -52,14 +55,60 @@ func TestCRLs(t *testing.T) {
 	if f.For(good.cert, ca.cert) == nil || f.For(good.cert, other.cert) != nil || f.For(other.cert, other.cert) != nil {
 		t.Error("the list is found for the wrong issuer")
 	}
-	want := "Version 1\nSignature Algorithm: ecdsa-with-SHA256\nIssuer: /CN=ca\nLast Update: Nov 14 22:13:20 2023 GMT\nNext Update: Nov 15 22:13:20 2023 GMT\n" +
+	want := "Version 2\nSignature Algorithm: ecdsa-with-SHA256\nIssuer: /CN=ca\nLast Update: Nov 14 22:13:20 2023 GMT\nNext Update: Nov 15 22:13:20 2023 GMT\n" +
 		"Revoked Certificates:\n    Serial Number: 1007\n        Revocation Date: Nov 14 22:13:20 2023 GMT\n"
 	if got := f.Describe(0); got != want {
 		t.Errorf("described as\n%s\nwant\n%s", got, want)
+	}
+	if f, err = ParseCRLs("crl.pem", []byte(block2("X509 CRL", firstVersion(t, der, ca)))); err != nil {
+		t.Fatalf("a list of version 1: %v", err)
+	}
+	if !f.Revoked(revoked.cert) || f.Revoked(good.cert) || f.For(good.cert, ca.cert) == nil || f.For(good.cert, other.cert) != nil {
+		t.Error("a list of version 1 does not count")
+	}
+	if got := f.Describe(0); got != strings.Replace(want, "Version 2", "Version 1", 1) {
+		t.Errorf("a list of version 1 is described as\n%s", got)
 	}
 	for _, bad := range []string{"", ca.certPEM(), block2("X509 CRL", []byte("x"))} {
 		if _, err := ParseCRLs("crl.pem", []byte(bad)); err == nil {
 			t.Errorf("%.30q was taken as a list", bad)
 		}
 	}
+}
+
+// firstVersion is a list as `openssl ca -gencrl` writes it by default: version 1, which has neither a version nor extensions.
+func firstVersion(t *testing.T, der []byte, ca made) []byte {
+	t.Helper()
+	var list struct {
+		TBS struct {
+			Version                int
+			Algorithm, Issuer      asn1.RawValue
+			ThisUpdate, NextUpdate asn1.RawValue
+			Revoked                asn1.RawValue
+			Extensions             asn1.RawValue `asn1:"tag:0,explicit"`
+		}
+		Algorithm asn1.RawValue
+		Signature asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(der, &list); err != nil {
+		t.Fatal(err)
+	}
+	v2 := list.TBS
+	tbs, err := asn1.Marshal([]asn1.RawValue{v2.Algorithm, v2.Issuer, v2.ThisUpdate, v2.NextUpdate, v2.Revoked})
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := sha256.Sum256(tbs)
+	signature, err := ca.key.Sign(rand.Reader, digest[:], crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := asn1.Marshal(struct {
+		TBS, Algorithm asn1.RawValue
+		Signature      asn1.BitString
+	}{asn1.RawValue{FullBytes: tbs}, list.Algorithm, asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
