@@ -17,8 +17,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -59,12 +62,35 @@ func main() {
 	haproxy := flag.String("haproxy", "haproxy", "the haproxy to compare with")
 	idle := flag.Duration("idle", 3*time.Minute, "how long idle connections rest before memory is read")
 	flag.Parse()
+	if err := pinToLastCore(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, *gatehouse, *haproxy, *only, *out, *idle); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// pinToLastCore starts this program again on the last core, so that clients and servers are never where the edge is: without it they
+// wandered to core 0 and pushed the edge aside, ours and theirs unequally.
+func pinToLastCore() error {
+	const mark = "GATEHOUSE_BENCH_PINNED"
+	if os.Getenv(mark) != "" || runtime.NumCPU() < 2 {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	taskset, err := exec.LookPath("taskset")
+	if err != nil {
+		return err
+	}
+	args := append([]string{"taskset", "-c", strconv.Itoa(runtime.NumCPU() - 1), self}, os.Args[1:]...)
+	return syscall.Exec(taskset, args, append(os.Environ(), mark+"=1"))
 }
 
 func run(ctx context.Context, gatehouse, haproxy, only, out string, idle time.Duration) error {
