@@ -87,12 +87,49 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
-// TestRoomsAreDescribed keeps ARCHITECTURE.md's map and the rooms the same.
+// TestRoomsAreDescribed keeps ARCHITECTURE.md's map, and the files its walks name, and the rooms the same.
 func TestRoomsAreDescribed(t *testing.T) {
 	text := readFile(t, "../ARCHITECTURE.md")
+	for i, name := range strings.Split(text, "`") {
+		if i%2 == 1 && strings.HasSuffix(name, ".go") && !strings.HasPrefix(name, "internal/") {
+			if _, err := os.Stat(name); err != nil {
+				t.Errorf("ARCHITECTURE.md names a file that is not there: %v", err)
+			}
+		}
+	}
 	for _, dir := range rooms(t) {
 		if !strings.Contains(text, "`"+dir+"`") {
 			t.Errorf("ARCHITECTURE.md does not name the room `%s`", dir)
+		}
+	}
+}
+
+// TestDirectDependenciesAreExplained keeps docs/dependencies.md and the requirements of both modules the same.
+func TestDirectDependenciesAreExplained(t *testing.T) {
+	text := readFile(t, "../docs/dependencies.md")
+	required := map[string]bool{}
+	for _, file := range []string{"../go.mod", "../tools/pebble/go.mod"} {
+		for line := range strings.Lines(readFile(t, file)) {
+			words := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+			if len(words) < 2 || strings.Contains(line, "// indirect") {
+				continue
+			}
+			name := words[0]
+			switch {
+			case words[0] == "tool":
+				name = strings.TrimSuffix(words[1], "/cmd/staticcheck")
+			case !strings.HasPrefix(words[1], "v"):
+				continue
+			}
+			required[name] = true
+			if !strings.Contains(text, "| `"+name+"` |") {
+				t.Errorf("docs/dependencies.md has no line for %s, which %s requires", name, strings.TrimPrefix(file, "../"))
+			}
+		}
+	}
+	for line := range strings.Lines(text) {
+		if name, _, ok := strings.Cut(strings.TrimPrefix(line, "| `"), "`"); ok && strings.HasPrefix(line, "| `") && !required[name] {
+			t.Errorf("docs/dependencies.md has a line for %s, which nothing requires directly", name)
 		}
 	}
 }
