@@ -15,6 +15,7 @@ import (
 	"gatehouse/internal/event"
 	"gatehouse/internal/face/socket"
 	"gatehouse/internal/host"
+	"gatehouse/internal/log"
 	"gatehouse/internal/storage"
 	"gatehouse/internal/storage/bolt"
 )
@@ -164,19 +165,8 @@ func (h *house) emit(ev event.Event) {
 
 // log prints a line of the certificate wing on stderr and sends it to the global log targets.
 func (h *house) log(level, text string) {
-	h.o.Notify(noticeWord(level), text)
+	h.o.Notify(log.StartupWord(level), text)
 	h.eng.Log(level, text)
-}
-
-// noticeWord maps a syslog level to the words of start-up messages.
-func noticeWord(level string) string {
-	switch level {
-	case "emerg", "alert", "crit", "err":
-		return config.LevelAlert
-	case "warning":
-		return config.LevelWarning
-	}
-	return config.LevelNotice
 }
 
 func (h *house) sessionFailed(by string, reason any) {

@@ -72,8 +72,8 @@ func (e *Engine) Apply(context.Context) config.Diags {
 		return diags
 	}
 	e.plan = nil
-	g := &generation{cfg: p.cfg, proxies: p.proxies, byName: p.byName, logger: p.logger, cas: p.cas, crls: p.crls}
-	e.o.Store.Apply(p.certs, func() { e.swap(g, p, opened) })
+	g := p.generation // a copy: it outlives the plan, which holds everything that was read
+	e.o.Store.Apply(p.certs, func() { e.swap(&g, p.logs, opened) })
 	e.emit(event.Event{Kind: event.ConfigLoaded, Level: "notice", Subject: strings.Join(p.cfg.Files, ","), Text: "configuration loaded"})
 	return diags
 }
@@ -115,12 +115,12 @@ func boundText(a listener.Address) string {
 }
 
 // swap puts g in the place of the generation that serves. Commits of certificates are held back meanwhile, so no use misses one.
-func (e *Engine) swap(g *generation, p *plan, opened map[string]net.Listener) {
+func (e *Engine) swap(g *generation, logs map[string]*logTarget, opened map[string]net.Listener) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	old := e.gen.Load()
 	e.follow(g)
-	e.swapLogs(p.logs)
+	e.swapLogs(logs)
 	for _, x := range g.proxies {
 		if x.front != nil {
 			x.maxConn = e.proxyLimit(x.cfg, g.cfg)

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"gatehouse/internal/cert"
@@ -95,7 +94,7 @@ func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
 		Limits: []*listener.Limit{b.limit, x.front.limit, &e.limit}, IDs: &e.ids,
 		Counters: &x.front.counters, Own: b.counters,
 		Serve: x.front.handle.Serve, ErrorLog: b.errorLog,
-		Log: func(level, text string) { e.o.Notify(strings.ToUpper(noticeLevel(level)), text) },
+		Log: func(level, text string) { e.o.Notify(log.StartupWord(level), text) },
 	}
 	if o.HandshakeTimeout == 0 {
 		o.HandshakeTimeout = p.TimeoutClient
@@ -121,7 +120,7 @@ func (b *builder) errorLog(g *proxyGen, format *rule.Format) func(c *stream.Conn
 		}
 	}
 	return func(c *stream.Conn, text string) {
-		logger.Send(level, fmt.Appendf(nil, "%s:%d [%s] %s/%s: %s", c.Src.Addr(), c.Src.Port(), c.Accepted.Format("02/Jan/2006:15:04:05.000"), c.Frontend, c.BindName, text))
+		logger.Send(level, fmt.Appendf(nil, "%s:%d [%s] %s/%s: %s", c.Src.Addr(), c.Src.Port(), c.Accepted.Format(stream.LogDate), c.Frontend, c.BindName, text))
 	}
 }
 
@@ -133,16 +132,4 @@ func failed(c *stream.Conn, http bool) *stream.Stream {
 	s.Log.Start, s.Log.End = c.Accepted, time.Now()
 	s.Log.Term = [2]byte{'P', 'R'}
 	return s
-}
-
-// noticeLevel maps a syslog level to the three of start-up messages.
-func noticeLevel(level string) string {
-	l, err := log.ParseLevel(level)
-	switch {
-	case err != nil || l >= log.Notice:
-		return "notice"
-	case l >= log.Warning:
-		return "warning"
-	}
-	return "alert"
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"gatehouse/internal/proxy"
+	"gatehouse/internal/stream"
 )
 
 // Captured is one invalid message kept for show errors.
@@ -54,7 +55,7 @@ func (r *capturedRing) list() (uint64, []Captured) {
 // is not printable escaped.
 func dump(m *proxy.Invalid, id uint64) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n[%s] ", m.At.Format("02/Jan/2006:15:04:05.000"))
+	fmt.Fprintf(&b, "\n[%s] ", m.At.Format(stream.LogDate))
 	if m.Response {
 		fmt.Fprintf(&b, "backend %s (#-1): invalid response\n", m.Proxy)
 	} else {

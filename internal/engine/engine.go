@@ -76,10 +76,10 @@ type generation struct {
 	cfg     *config.Config
 	proxies []*proxyGen
 	byName  map[string]*proxyGen
-	logger  *log.Logger // the global targets
-	cas     map[string]*cert.CAFile
-	crls    map[string]*cert.CRLFile
-	detach  []func() // ends the uses of lists and of servers' certificates
+	logger  *log.Logger              // the global targets
+	cas     map[string]*cert.CAFile  // by path
+	crls    map[string]*cert.CRLFile // by path
+	detach  []func()                 // ends the uses of lists and of servers' certificates
 }
 
 // New makes an engine without a generation.

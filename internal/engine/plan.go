@@ -10,7 +10,6 @@ import (
 	"gatehouse/internal/certstore"
 	"gatehouse/internal/config"
 	"gatehouse/internal/host"
-	"gatehouse/internal/log"
 	"gatehouse/internal/proxy"
 	"gatehouse/internal/rule"
 	"gatehouse/internal/stats"
@@ -18,14 +17,9 @@ import (
 
 // plan is a generation that was loaded and not yet applied.
 type plan struct {
-	cfg     *config.Config
-	certs   *certstore.Plan
-	proxies []*proxyGen
-	byName  map[string]*proxyGen
-	logs    map[string]*logTarget    // those the plan uses, new ones not yet started
-	logger  *log.Logger              // the global targets
-	cas     map[string]*cert.CAFile  // by path
-	crls    map[string]*cert.CRLFile // by path
+	generation
+	certs *certstore.Plan
+	logs  map[string]*logTarget // those the plan uses, new ones not yet started
 }
 
 // proxyGen is one section of one generation: a frontend, a backend, or both (listen).
@@ -63,7 +57,8 @@ func (e *Engine) Load(ctx context.Context, sources []config.Source) (*config.Con
 	b := &builder{
 		e: e, ctx: ctx, cfg: cfg, diags: &diags, last: e.gen.Load(), host: hostname(),
 		plan: &plan{
-			cfg: cfg, byName: map[string]*proxyGen{}, logs: map[string]*logTarget{}, cas: map[string]*cert.CAFile{}, crls: map[string]*cert.CRLFile{},
+			generation: generation{cfg: cfg, byName: map[string]*proxyGen{}, cas: map[string]*cert.CAFile{}, crls: map[string]*cert.CRLFile{}},
+			logs:       map[string]*logTarget{},
 		},
 	}
 	b.build()

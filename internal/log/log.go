@@ -45,6 +45,18 @@ func ParseLevel(name string) (Level, error) {
 	return 0, fmt.Errorf("unknown log level %q", name)
 }
 
+// StartupWord is what stands before a message on stderr of that severity: "ALERT", "WARNING" or "NOTICE", as at HAProxy's start.
+func StartupWord(level string) string {
+	l, err := ParseLevel(level)
+	switch {
+	case err != nil || l >= Notice:
+		return "NOTICE"
+	case l == Warning:
+		return "WARNING"
+	}
+	return "ALERT"
+}
+
 func (l Level) String() string {
 	if int(l) < len(levels) {
 		return levels[l]

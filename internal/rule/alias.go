@@ -30,10 +30,10 @@ var formatAliases = index(func(a *formatAlias) string { return a.name }, []forma
 	{"si", false, "server's address", addrAlias(func(s *stream.Stream) netip.AddrPort { return s.Log.SrvDst })},
 	{"sp", false, "server's port", portAlias(func(s *stream.Stream) netip.AddrPort { return s.Log.SrvDst })},
 
-	{"t", false, "date of the accept", dateAlias(acceptDate, dateMillis, false)},
+	{"t", false, "date of the accept", dateAlias(acceptDate, stream.LogDate, false)},
 	{"T", false, "date of the accept, GMT", dateAlias(acceptDate, dateZone, true)},
 	{"Tl", false, "date of the accept, local", dateAlias(acceptDate, dateZone, false)},
-	{"tr", true, "date of the request's start", dateAlias(requestDate, dateMillis, false)},
+	{"tr", true, "date of the request's start", dateAlias(requestDate, stream.LogDate, false)},
 	{"trg", true, "date of the request's start, GMT", dateAlias(requestDate, dateZone, true)},
 	{"trl", true, "date of the request's start, local", dateAlias(requestDate, dateZone, false)},
 	{"Ts", false, "seconds since 1970 of the accept", numberAlias(4, func(s *stream.Stream) int64 { return acceptDate(s).Unix() })},
@@ -102,11 +102,8 @@ var formatAliases = index(func(a *formatAlias) string { return a.name }, []forma
 	{"HV", true, "HTTP version", lineAlias(func(line []byte) []byte { return lineWord(line, 2) })},
 })
 
-// The shapes of dates.
-const (
-	dateMillis = "02/Jan/2006:15:04:05.000"
-	dateZone   = "02/Jan/2006:15:04:05 -0700"
-)
+// dateZone is the layout of the dates that name their zone.
+const dateZone = "02/Jan/2006:15:04:05 -0700"
 
 func addrAlias(of func(*stream.Stream) netip.AddrPort) func(*Compiler, options) appender {
 	return func(_ *Compiler, o options) appender {

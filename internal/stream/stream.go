@@ -52,6 +52,9 @@ func (t *TLS) LeafErr() int {
 	return t.VerifyErr
 }
 
+// LogDate is the layout of dates in log lines and dumps (manual section 8.2, %t).
+const LogDate = "02/Jan/2006:15:04:05.000"
+
 // Stream is one request and its response, or one TCP session.
 type Stream struct {
 	Conn     *Conn

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gatehouse/internal/stats"
+	"gatehouse/internal/stream"
 )
 
 // commands is the table of a worker.
@@ -125,7 +126,7 @@ func (w *Worker) showErrors(_ context.Context, r *Request) {
 		proxy, side = "", proxy
 	}
 	total, dumps := w.o.Process.CapturedErrors()
-	r.Print(fmt.Sprintf("Total events captured on [%s] : %d\n", time.Now().Format("02/Jan/2006:15:04:05.000"), total))
+	r.Print(fmt.Sprintf("Total events captured on [%s] : %d\n", time.Now().Format(stream.LogDate), total))
 	for _, d := range dumps {
 		if (proxy == "" || proxy == "-1" || proxy == d.Proxy) && (side == "" || (side == "response") == d.Response) {
 			r.Print("\n" + lines(d.Text))
