@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"net"
 	"os"
 	"slices"
@@ -27,7 +26,7 @@ func (p *process) openMasterSockets(ctx context.Context) (_ []masterSocket, ok b
 	var sockets []masterSocket
 	var addresses []string
 	for _, text := range p.o.MasterSockets {
-		bind, err := parseMasterSocket(text)
+		bind, err := config.ParseMasterSocket(text)
 		if err != nil {
 			p.print.Alert("'%s' : %v", strings.ReplaceAll(text, ",", " "), err)
 			return nil, false
@@ -46,26 +45,6 @@ func (p *process) openMasterSockets(ctx context.Context) (_ []masterSocket, ok b
 		_ = os.Setenv("HAPROXY_MASTER_CLI", strings.Join(addresses, ";"))
 	}
 	return sockets, true
-}
-
-// parseMasterSocket lets the configuration language read the words, as those of a stats socket line, which they are.
-func parseMasterSocket(text string) (*config.Bind, error) {
-	words := strings.Split(text, ",")
-	for i, w := range words {
-		words[i] = "'" + strings.ReplaceAll(w, "'", `'"'"'`) + "'"
-	}
-	// Unlike a stats socket, the master's is for administrators unless it says otherwise.
-	line := "global\n\tstats socket " + words[0] + " level admin " + strings.Join(words[1:], " ")
-	cfg, diags := config.Parse([]config.Source{{Name: "master-socket", Data: []byte(line + "\n")}}, config.ParseOptions{})
-	for _, d := range diags {
-		if d.Level == config.LevelAlert {
-			return nil, errors.New(strings.TrimPrefix(strings.TrimPrefix(d.Text, "config : "), "parsing [master-socket:2] : "))
-		}
-	}
-	if len(cfg.Global.StatsSockets) != 1 || len(cfg.Global.StatsSockets[0].Addrs) == 0 {
-		return nil, errors.New("not an address")
-	}
-	return cfg.Global.StatsSockets[0], nil
 }
 
 func (p *process) openMasterSocket(ctx context.Context, bind *config.Bind, a config.Addr) (net.Listener, socket.SocketOptions, error) {

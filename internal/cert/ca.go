@@ -248,12 +248,3 @@ func signatureName(a x509.SignatureAlgorithm) string {
 	}
 	return a.String()
 }
-
-// SignatureName returns OpenSSL's short name of a certificate's signature algorithm as ssl_c_sig_alg prints it ("RSA-SHA256").
-func SignatureName(a x509.SignatureAlgorithm) string {
-	long := signatureName(a)
-	if hash, ok := strings.CutSuffix(long, "WithRSAEncryption"); ok {
-		return "RSA-" + strings.ToUpper(hash)
-	}
-	return long
-}

@@ -45,12 +45,16 @@ func (p *parser) statsSocket(s *statement) {
 	}
 }
 
-// ParseBind reads a bind description given outside a file, such as the argument of -S: an address, then keywords with
-// their arguments, all separated by commas. The level is operator unless the words say otherwise.
-func ParseBind(text string) (*Bind, error) {
+// ParseMasterSocket reads the argument of -S: an address, then keywords of a stats socket with their arguments, all separated by
+// commas. Unlike a stats socket's, its level is admin unless the words say otherwise.
+func ParseMasterSocket(text string) (*Bind, error) {
 	p := newParser(ParseOptions{})
 	p.name, p.line = "command line", 1
-	words := append([]string{"stats", "socket"}, strings.Split(text, ",")...)
+	address, rest, more := strings.Cut(text, ",")
+	words := []string{"stats", "socket", address, "level", "admin"}
+	if more {
+		words = append(words, strings.Split(rest, ",")...)
+	}
 	p.section = p.t.section.by["global"]
 	p.statsSocket(&statement{pos: p.pos(), words: words})
 	if p.diags.HasErrors() || len(p.cfg.Global.StatsSockets) == 0 {

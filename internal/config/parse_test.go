@@ -233,14 +233,17 @@ func TestNULIsRefused(t *testing.T) {
 }
 
 func TestMasterSocketIsABindLine(t *testing.T) {
-	b, err := ParseBind("/run/m.sock,mode,600,level,admin,name,m")
+	b, err := ParseMasterSocket("/run/m.sock,mode,600,name,m")
 	if err != nil || b.Level != "admin" || *b.Mode != 0o600 || b.Addrs[0].Path != "/run/m.sock" || b.Name != "m" {
 		t.Errorf("got %+v, %v", b, err)
 	}
-	if _, err := ParseBind("fd@x"); err == nil || !strings.Contains(err.Error(), "fd@x") {
+	if b, err = ParseMasterSocket("/run/m.sock,level,user"); err != nil || b.Level != "user" {
+		t.Errorf("got %+v, %v", b, err)
+	}
+	if _, err := ParseMasterSocket("fd@x"); err == nil || !strings.Contains(err.Error(), "fd@x") {
 		t.Errorf("error = %v", err)
 	}
-	if _, err := ParseBind("fd@3,bogus"); err == nil || !strings.Contains(err.Error(), "bogus") {
+	if _, err := ParseMasterSocket("fd@3,bogus"); err == nil || !strings.Contains(err.Error(), "bogus") {
 		t.Errorf("error = %v", err)
 	}
 }

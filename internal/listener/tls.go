@@ -49,16 +49,6 @@ func (s *server) Check(e *cert.Entry) error {
 	return err
 }
 
-// CheckEntry reports whether an entry's certificate and options can be served under a bind line's options: what a commit asks before
-// it makes a certificate visible.
-func CheckEntry(o *Options, e *cert.Entry, b *cert.Bundle) error {
-	if _, err := b.TLS(); err != nil {
-		return err
-	}
-	s := &server{o: o}
-	return s.Check(e)
-}
-
 // errUnrecognized ends a handshake that no certificate is for. crypto/tls answers it with internal_error; refuse has told the client
 // better before.
 var errUnrecognized = errors.New("no certificate for this server name")
