@@ -68,6 +68,9 @@ func TestImportsPointDown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if !strings.HasPrefix(pkg.Doc, "Package "+pkg.Name+" ") {
+			t.Errorf("room %s has no package comment that says what it is for", dir)
+		}
 		for _, imp := range pkg.Imports {
 			if room, ours := strings.CutPrefix(imp, module); ours {
 				if !allowed(may, room) {

@@ -295,9 +295,10 @@ func (b *Bundle) TLS() (*tls.Certificate, error) {
 func (b *Bundle) Serial() string {
 	// The number is the third value of the DER (RFC 5280 section 4.1): every commit tells it, and parsing the rest for that would
 	// take a tenth of the commit.
-	leaf, n := cryptobyte.String(b.leaf), new(big.Int)
-	if leaf.ReadASN1(&leaf, cbasn1.SEQUENCE) && leaf.ReadASN1(&leaf, cbasn1.SEQUENCE) &&
-		leaf.SkipOptionalASN1(cbasn1.Tag(0).ContextSpecific().Constructed()) && leaf.ReadASN1Integer(n) {
+	der, n := cryptobyte.String(b.leaf), new(big.Int)
+	var leaf, tbs cryptobyte.String
+	if der.ReadASN1(&leaf, cbasn1.SEQUENCE) && leaf.ReadASN1(&tbs, cbasn1.SEQUENCE) &&
+		tbs.SkipOptionalASN1(cbasn1.Tag(0).ContextSpecific().Constructed()) && tbs.ReadASN1Integer(n) {
 		return Serial(n)
 	}
 	return Serial(b.peek().SerialNumber)
