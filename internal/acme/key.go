@@ -3,7 +3,6 @@ package acme
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -11,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"gatehouse/internal/cert"
 )
 
 // keySpec is what private key to make.
@@ -45,7 +46,7 @@ func (k keySpec) check() error {
 		}
 		return nil
 	}
-	if curve(k.Curves) == nil {
+	if cert.NamedCurve(k.Curves) == nil {
 		return fmt.Errorf("unsupported curves '%s'", k.Curves)
 	}
 	return nil
@@ -59,7 +60,7 @@ func (k keySpec) generate() (crypto.Signer, error) {
 	if k = k.resolve(); k.Type == "RSA" {
 		return rsa.GenerateKey(rand.Reader, k.Bits)
 	}
-	return ecdsa.GenerateKey(curve(k.Curves), rand.Reader)
+	return ecdsa.GenerateKey(cert.NamedCurve(k.Curves), rand.Reader)
 }
 
 // fits says whether a key that exists is of this kind.
@@ -69,22 +70,9 @@ func (k keySpec) fits(key crypto.Signer) bool {
 	case *rsa.PrivateKey:
 		return k.Type == "RSA" && key.N.BitLen() == k.Bits
 	case *ecdsa.PrivateKey:
-		return k.Type == "ECDSA" && key.Curve == curve(k.Curves)
+		return k.Type == "ECDSA" && key.Curve == cert.NamedCurve(k.Curves)
 	}
 	return false
-}
-
-// curve knows the three curves by the names HAProxy and OpenSSL use.
-func curve(name string) elliptic.Curve {
-	switch strings.ToLower(name) {
-	case "p-256", "prime256v1", "secp256r1":
-		return elliptic.P256()
-	case "p-384", "secp384r1":
-		return elliptic.P384()
-	case "p-521", "secp521r1":
-		return elliptic.P521()
-	}
-	return nil
 }
 
 // encodeKey writes a private key as PKCS #8 PEM, which OpenSSL and HAProxy read.

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 )
 
@@ -45,7 +46,7 @@ func NewDummy(keyType string, bits int, curve string) (*Bundle, error) {
 		if curve == "" {
 			curve = "P-384"
 		}
-		c := namedCurve(curve)
+		c := NamedCurve(curve)
 		if c == nil {
 			return nil, fmt.Errorf("unsupported curves '%s'.", curve)
 		}
@@ -60,13 +61,14 @@ func NewDummy(keyType string, bits int, curve string) (*Bundle, error) {
 	return selfSigned(key, "", now.Add(-time.Hour), now.AddDate(10, 0, 0))
 }
 
-func namedCurve(name string) elliptic.Curve {
-	switch name {
-	case "P-256", "prime256v1", "secp256r1":
+// NamedCurve knows the curves of the NIST by the names that HAProxy and OpenSSL have for them, in any case; nil when it does not.
+func NamedCurve(name string) elliptic.Curve {
+	switch strings.ToLower(name) {
+	case "p-256", "prime256v1", "secp256r1":
 		return elliptic.P256()
-	case "P-384", "secp384r1":
+	case "p-384", "secp384r1":
 		return elliptic.P384()
-	case "P-521", "secp521r1":
+	case "p-521", "secp521r1":
 		return elliptic.P521()
 	}
 	return nil
