@@ -54,6 +54,14 @@ func (b *builder) binds(g *proxyGen, errorFormat *rule.Format) {
 				continue
 			}
 			addr.Spec.NoReusePort = b.e.o.Limits.NoReusePort
+			if first, taken := b.plan.bound[addr.Key()]; taken && !g.cfg.Disabled {
+				// HAProxy opens the address twice and lets the kernel deal out the connections; nobody means that.
+				b.diags.Alert(line.Pos, "'bind %s' : this address is bound already, at [%s:%d].", line.Text, first.File, first.Line)
+				continue
+			}
+			if !g.cfg.Disabled {
+				b.plan.bound[addr.Key()] = line.Pos
+			}
 			n.addrs = append(n.addrs, addr)
 		}
 		if line.SSL {

@@ -542,3 +542,12 @@ func TestAFailedHandshakeIsLoggedInTheErrorFormat(t *testing.T) {
 		t.Errorf("got %q %v, want %q", line[:n], err, want)
 	}
 }
+
+func TestAnAddressBoundTwiceIsRefused(t *testing.T) {
+	e := newEdge(t, false)
+	addr := freePort(t)
+	diags := e.load(fmt.Sprintf(base+"frontend f\n    bind %s\nfrontend g\n    bind %s\n", addr, addr))
+	if !diags.HasErrors() || !strings.Contains(diags[0].Text, "test.cfg:9") || !strings.Contains(diags[0].Text, "test.cfg:7") {
+		t.Errorf("got %v", diags)
+	}
+}

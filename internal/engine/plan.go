@@ -20,6 +20,7 @@ type plan struct {
 	generation
 	certs *certstore.Plan
 	logs  map[string]*logTarget // those the plan uses, new ones not yet started
+	bound map[string]config.Pos // the bind line of every socket, by the socket's key
 }
 
 // proxyGen is one section of one generation: a frontend, a backend, or both (listen).
@@ -59,6 +60,7 @@ func (e *Engine) Load(ctx context.Context, sources []config.Source) (*config.Con
 		plan: &plan{
 			generation: generation{cfg: cfg, byName: map[string]*proxyGen{}, cas: map[string]*cert.CAFile{}, crls: map[string]*cert.CRLFile{}},
 			logs:       map[string]*logTarget{},
+			bound:      map[string]config.Pos{},
 		},
 	}
 	b.build()
