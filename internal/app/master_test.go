@@ -176,9 +176,7 @@ func TestMasterDaemonReleasesItsLauncher(t *testing.T) {
 // TestWorkerWithoutRights is Debian's configuration: chroot, user, group. What the worker cannot do any more, the master does for
 // it, and only where the configuration says so.
 func TestWorkerWithoutRights(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to drop rights")
-	}
+	needRoot(t)
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "jail"), 0o755); err != nil {
 		t.Fatal(err)
@@ -247,9 +245,7 @@ func noNewPrivs() string {
 }
 
 func TestAloneDropsItsRightsOnceItListens(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to drop rights")
-	}
+	needRoot(t)
 	dir := t.TempDir()
 	sock := filepath.Join(dir, "f.sock")
 	write(t, dir, "a.cfg", configText(" chroot auto\n uid 65534\n gid 65534", "one", sock))
@@ -281,5 +277,17 @@ func TestHardStopAfterBoundsASoftStop(t *testing.T) {
 	p.signal(syscall.SIGUSR1)
 	if code, stderr := p.end(); code != 0 || !strings.Contains(stderr, "performing a hard-stop") {
 		t.Errorf("exit %d, stderr %s", code, stderr)
+	}
+}
+
+// needRoot skips a test that drops rights; where every test must run, not being root is a failure.
+func needRoot(t *testing.T) {
+	t.Helper()
+	switch {
+	case os.Geteuid() == 0:
+	case os.Getenv("GATEHOUSE_TEST_REQUIRE") == "all":
+		t.Fatal("dropping rights can only be tested as root")
+	default:
+		t.Skip("needs root to drop rights")
 	}
 }
