@@ -119,7 +119,10 @@ type Proxy struct {
 
 	ACLs                                         []ACL
 	HTTPRequest, HTTPResponse, HTTPAfterResponse []Rule // defaults' rules first; `redirect` lines stand in HTTPRequest
-	Logs                                         []Log  // `log global` already replaced by the global targets
+	TCPConnection, TCPSession, TCPContent        []Rule // tcp-request connection, session and content, defaults' rules first
+	TCPResponse                                  []Rule // tcp-response content
+	InspectDelay, ResponseInspectDelay           time.Duration
+	Logs                                         []Log // `log global` already replaced by the global targets
 	LogGlobal                                    bool
 	LogFormat, LogFormatSD, ErrorLogFormat       *Text
 	LogTag                                       string

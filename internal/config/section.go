@@ -202,7 +202,8 @@ func (p *parser) openProxy(kind, name string, def *defaults) *Proxy {
 
 // scopeRules binds inherited rules to the ACLs of their defaults section, which no other rule may use.
 func (p *parser) scopeRules(px *Proxy, def *defaults) {
-	for _, set := range []*[]Rule{&px.HTTPRequest, &px.HTTPResponse, &px.HTTPAfterResponse} {
+	for _, set := range []*[]Rule{&px.HTTPRequest, &px.HTTPResponse, &px.HTTPAfterResponse,
+		&px.TCPConnection, &px.TCPSession, &px.TCPContent, &px.TCPResponse} {
 		for i := range *set {
 			if (*set)[i].ACLs == nil {
 				(*set)[i].ACLs = slices.Clip(append([]ACL{}, def.px.ACLs...))
@@ -216,6 +217,8 @@ func cloneProxy(from *Proxy) *Proxy {
 	c := *from
 	c.ACLs = slices.Clone(from.ACLs)
 	c.HTTPRequest, c.HTTPResponse, c.HTTPAfterResponse = slices.Clone(from.HTTPRequest), slices.Clone(from.HTTPResponse), slices.Clone(from.HTTPAfterResponse)
+	c.TCPConnection, c.TCPSession = slices.Clone(from.TCPConnection), slices.Clone(from.TCPSession)
+	c.TCPContent, c.TCPResponse = slices.Clone(from.TCPContent), slices.Clone(from.TCPResponse)
 	c.Logs = slices.Clone(from.Logs)
 	c.ErrorFiles = slices.Clone(from.ErrorFiles)
 	c.BalanceArgs = slices.Clone(from.BalanceArgs)

@@ -61,6 +61,8 @@ func proxyKeywords() []Keyword {
 		k("retries", "<number>", inDBE, (*parser).proxyRetries),
 		k("server", "<name> <address>[:<port>] [<server keyword> ...]", inBE, (*parser).proxyServer),
 		k("ssl-f-use", "[crt <file>] [<load keyword> ...]", inFE, (*parser).proxySSLFUse),
+		k("tcp-request", "connection|session|content <action> ... [if|unless <condition>] | inspect-delay <time>", inAll, (*parser).tcpRequest),
+		k("tcp-response", "content <action> ... [if|unless <condition>] | inspect-delay <time>", inAll, (*parser).tcpResponse),
 		k("timeout", "<name> <time>", inAll, (*parser).proxyTimeout),
 		k("use_backend", "<backend> [if|unless <condition>]", inFE, (*parser).proxyUseBackend),
 		k("clitimeout", "<time>", inDFE, (*parser).proxyOldTimeout),
@@ -82,8 +84,8 @@ func proxyKeywords() []Keyword {
 		"dynamic-cookie-key <key>", "email-alert", "errorfiles <name>", "errorloc <code> <url>", "errorloc302 <code> <url>", "errorloc303 <code> <url>",
 		"external-check", "filter", "filter-sequence", "force-be-switch", "force-persist", "fullconn <n>", "hash-balance-factor <n>", "hash-type", "http-error",
 		"http-send-name-header", "ignore-persist", "load-server-state-from-file", "log-steps", "max-session-srv-conns", "monitor fail", "persist", "quic-initial",
-		"rate-limit", "retry-on", "server-state-file-name", "server-template", "source <address>", "stats", "stick", "stick-table", "tcp-check", "tcp-request",
-		"tcp-response", "transparent", "unique-id-format", "unique-id-header", "use-fcgi-app", "use-server", "usesrc")...)
+		"rate-limit", "retry-on", "server-state-file-name", "server-template", "source <address>", "stats", "stick", "stick-table", "tcp-check",
+		"transparent", "unique-id-format", "unique-id-header", "use-fcgi-app", "use-server", "usesrc")...)
 	slices.SortStableFunc(list, byName)
 	return list
 }

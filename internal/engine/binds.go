@@ -101,7 +101,7 @@ func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
 		HandshakeTimeout: p.TimeoutClientHS, KeepAlive: p.TCPKeepAlive,
 		Limits: []*listener.Limit{b.limit, x.front.limit, &e.limit}, IDs: &e.ids,
 		Counters: &x.front.counters, Own: b.counters,
-		Serve: x.front.handle.Serve, ErrorLog: b.errorLog,
+		Admit: x.front.handle.Admit, Serve: x.front.handle.Serve, ErrorLog: b.errorLog,
 		Log: func(level, text string) { e.o.Notify(log.StartupWord(level), text) },
 	}
 	if o.HandshakeTimeout == 0 {

@@ -203,13 +203,15 @@ func (b *builder) backend(g *proxyGen) {
 	bo := proxy.BackendOptions{
 		Name: p.Name, HTTP: p.Mode == "http", Servers: servers, Timeouts: timeouts(p), Counters: g.back,
 		HTTPClose: p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq, NoAbortOnClose: p.NoAbortOnClose,
-		Errors: b.pages(p),
+		Errors: b.pages(p), InspectDelay: p.InspectDelay, ResponseDelay: p.ResponseInspectDelay,
 	}
+	bo.TCPResponse = c.TCPResponse(p.TCPResponse, acls)
 	if p.Kind == "listen" { // for its own frontend, whose rules are the same ones and have run
 		g.own = proxy.NewBackend(bo)
 	}
 	bo.HTTPRequest, bo.HTTPResponse = rules.HTTPRequest(p.HTTPRequest, acls), rules.HTTPResponse(p.HTTPResponse, acls)
 	bo.AfterResponse = rules.HTTPAfterResponse(p.HTTPAfterResponse, acls)
+	bo.TCPContent = rules.TCPContent(p.TCPContent, acls)
 	bo.ForwardFor = forwardFor(p)
 	g.backend = proxy.NewBackend(bo)
 }
@@ -223,7 +225,9 @@ func (b *builder) frontend(g *proxyGen) {
 		Name: p.Name, HTTP: p.Mode == "http", Timeouts: timeouts(p),
 		HTTPRequest: c.HTTPRequest(p.HTTPRequest, acls), HTTPResponse: c.HTTPResponse(p.HTTPResponse, acls),
 		AfterResponse: c.HTTPAfterResponse(p.HTTPAfterResponse, acls),
-		Log:           b.accessLog(p, c), Errors: b.pages(p), ForwardFor: forwardFor(p),
+		TCPConnection: c.TCPConnection(p.TCPConnection, acls), TCPSession: c.TCPSession(p.TCPSession, acls),
+		TCPContent: c.TCPContent(p.TCPContent, acls), InspectDelay: p.InspectDelay,
+		Log: b.accessLog(p, c), Errors: b.pages(p), ForwardFor: forwardFor(p),
 		MonitorURI: p.MonitorURI,
 		HTTPClose:  p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq,
 		MaxHdr: b.cfg.Global.MaxHdr, BufSize: b.cfg.Global.BufSize, MaxRewrite: b.cfg.Global.MaxRewrite,

@@ -151,6 +151,10 @@ func (l *Listener) begin(ctx context.Context, nc net.Conn) bool {
 	c := l.describe(s, nc)
 	l.note(nc, c)
 	l.wg.Add(1)
+	if s.Admit != nil && !s.Admit(nc, c) {
+		l.end(s, nc)
+		return true
+	}
 	if s.tls != nil {
 		go l.shake(ctx, s, nc, c)
 	} else {

@@ -52,6 +52,8 @@ type Options struct {
 	// Counters are the frontend's; Own the bind line's row of option socket-stats, may be nil.
 	Counters, Own *stats.Counters
 
+	// Admit decides on a connection that was just accepted, before its handshake: false closes it. It must not wait. nil admits all.
+	Admit func(nc net.Conn, c *stream.Conn) bool
 	// Serve owns the connection and returns when it is over. A done ctx asks it to end after the current request.
 	Serve func(ctx context.Context, nc net.Conn, c *stream.Conn)
 	// ErrorLog hears of connections that failed before anything could be served, with HAProxy's text for it. May be nil.

@@ -176,7 +176,13 @@ func (x *exchange) badHead(err error) {
 // route is the walk of a request: our own answers, the frontend's rules, the choice of a backend, its rules, a server.
 func (x *exchange) route() {
 	s, o := &x.s, &x.f.o
-	if x.challenge() || x.monitor() {
+	if x.challenge() {
+		return
+	}
+	if o.TCPContent != nil && !x.decide(x.inspectRequest(o.TCPContent, o.InspectDelay), false) {
+		return
+	}
+	if x.monitor() {
 		return
 	}
 	if o.BufferRequest && !x.bufferBody() {
@@ -198,6 +204,9 @@ func (x *exchange) route() {
 	b.Counters.Reqs.Add(1)
 	b.Counters.ReqRate.Add(s.Log.ReqDone)
 	b.Counters.SessRate.Add(s.Log.ReqDone)
+	if b.TCPContent != nil && !x.decide(x.inspectRequest(b.TCPContent, b.InspectDelay), false) {
+		return
+	}
 	if !x.decide(b.HTTPRequest.Run(s, o.Env), true) {
 		return
 	}

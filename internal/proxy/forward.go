@@ -426,6 +426,13 @@ func (x *exchange) noResponse(err error, stale bool) {
 // respond runs the response rules and moves the response to the client.
 func (x *exchange) respond(c *backend.Conn) {
 	s, o := &x.s, &x.f.o
+	if x.b.o.TCPResponse != nil {
+		v := x.inspect(x.b.o.TCPResponse, x.b.o.ResponseDelay, &x.srv, &s.ResData, x.srv.Done)
+		if v.Kind != rule.VerdictGo && v.Kind != rule.VerdictAllow {
+			x.refuseResponse(c, v)
+			return
+		}
+	}
 	for _, set := range [2]*rule.Set{x.b.o.HTTPResponse, o.HTTPResponse} {
 		if v := set.Run(s, o.Env); v.Kind != rule.VerdictGo && v.Kind != rule.VerdictAllow {
 			x.refuseResponse(c, v)

@@ -79,6 +79,9 @@ func (h *Handle) Serve(ctx context.Context, nc net.Conn, c *stream.Conn) {
 	if f == nil {
 		return
 	}
+	if !f.admitSession(c) {
+		return
+	}
 	if !f.o.HTTP {
 		serveTCP(ctx, f, nc, c)
 		return

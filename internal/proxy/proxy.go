@@ -75,6 +75,10 @@ type FrontendOptions struct {
 	HTTPRequest   *rule.Set
 	HTTPResponse  *rule.Set
 	AfterResponse *rule.Set
+	TCPConnection *rule.Set // tcp-request connection, session and content
+	TCPSession    *rule.Set
+	TCPContent    *rule.Set
+	InspectDelay  time.Duration // how long TCPContent may wait for bytes; 0: not at all
 	UseBackend    []Switch
 	Lookup        func(name []byte) *Backend // for dynamic use_backend; nil finds nothing
 	Default       *Backend                   // nil: 503
@@ -156,7 +160,11 @@ type BackendOptions struct {
 	HTTPRequest   *rule.Set
 	HTTPResponse  *rule.Set
 	AfterResponse *rule.Set
-	Errors        *ErrorPages // nil: the frontend's
+	TCPContent    *rule.Set // tcp-request content
+	TCPResponse   *rule.Set // tcp-response content
+	InspectDelay  time.Duration
+	ResponseDelay time.Duration // tcp-response inspect-delay
+	Errors        *ErrorPages   // nil: the frontend's
 	ForwardFor    *ForwardFor
 
 	HTTPClose     bool // option httpclose

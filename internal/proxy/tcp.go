@@ -7,6 +7,7 @@ import (
 
 	"gatehouse/internal/backend"
 	"gatehouse/internal/h1"
+	"gatehouse/internal/rule"
 	"gatehouse/internal/stream"
 )
 
@@ -15,6 +16,8 @@ func serveTCP(ctx context.Context, f *Frontend, nc net.Conn, c *stream.Conn) {
 	cl := &client{conn: c}
 	defer cl.session.Close()
 	cl.wire.Init(nc)
+	cl.in.Init(&cl.wire, f.pool)
+	defer cl.in.Release()
 	x := exchanges.Get().(*exchange)
 	defer x.giveBack()
 	x.cl, x.f, x.b = cl, f, nil
@@ -37,6 +40,9 @@ func serveTCP(ctx context.Context, f *Frontend, nc net.Conn, c *stream.Conn) {
 // tcp chooses the backend, connects and tunnels.
 func (x *exchange) tcp(ctx context.Context) {
 	s, o := &x.s, &x.f.o
+	if !x.passes(x.inspectRequest(o.TCPContent, o.InspectDelay)) {
+		return
+	}
 	x.b = o.choose(s)
 	if x.b == nil || x.b.o.Servers == nil {
 		x.term('S', 'C')
@@ -47,6 +53,9 @@ func (x *exchange) tcp(ctx context.Context) {
 	s.Log.BeConn = int(b.Counters.Enter())
 	x.inBackend = true
 	b.Counters.SessRate.Add(time.Now())
+	if !x.passes(x.inspectRequest(b.TCPContent, b.InspectDelay)) {
+		return
+	}
 	c, err := b.Servers.Connect(ctx, s, backend.ConnectOptions{Session: &x.cl.session, Fresh: true})
 	if err != nil {
 		x.term('S', 'C')
@@ -68,7 +77,18 @@ func (x *exchange) tcp(ctx context.Context) {
 	limit, cause := tunnelLimit(o, b)
 	t := &tunnel{client: &x.cl.wire, server: &wire, pool: x.f.pool, limit: limit, cause: cause,
 		clientFin: o.Timeouts.ClientFin, serverFin: b.Timeouts.ServerFin}
-	if cause = t.run(); cause != '-' {
+	if b.TCPResponse != nil {
+		x.srv.Init(&wire, x.f.pool)
+		t.judge = x.judgeResponse
+	}
+	switch cause = t.run(x.cl.in.Unread()); cause {
+	case '-':
+	case 'P':
+		o.Counters.DeniedRes.Add(1)
+		b.Counters.DeniedRes.Add(1)
+		c.Server.Counters().DeniedRes.Add(1)
+		fallthrough
+	default:
 		x.term(cause, 'D')
 	}
 	s.Log.BytesIn = t.in.Load()
@@ -91,3 +111,22 @@ func (x *exchange) addresses(c *backend.Conn) {
 		x.s.Log.SrvDst = a.AddrPort()
 	}
 }
+
+// passes acts on the verdict of a session's content rules and reports whether the session goes on.
+func (x *exchange) passes(v rule.Verdict) bool {
+	if v.Kind == rule.VerdictGo || v.Kind == rule.VerdictAllow {
+		return true
+	}
+	x.f.o.Counters.DeniedReq.Add(1)
+	x.term('P', 'R')
+	x.cl.dropUnread()
+	return false
+}
+
+// judgeResponse runs the tcp-response content rules on what the server has sent, and returns what is to be passed on then.
+func (x *exchange) judgeResponse() ([]byte, bool) {
+	v := x.inspect(x.b.o.TCPResponse, x.b.o.ResponseDelay, &x.srv, &x.s.ResData, never)
+	return x.srv.Unread(), v.Kind == rule.VerdictGo || v.Kind == rule.VerdictAllow
+}
+
+func never() bool { return false }

@@ -24,19 +24,30 @@ type tunnel struct {
 	cause          byte         // who is slow when limit expires: 'c' or 's'
 	slow           atomic.Int32 // the same once one side has ended: the other; 0: cause
 
+	// judge decides on what the server sends first, before any of it is passed on; nil: nothing is asked. It returns the bytes that it has
+	// read and whether they may pass.
+	judge func() ([]byte, bool)
+
 	last    atomic.Int64 // when bytes last moved, unix nanoseconds
 	in, out atomic.Int64 // bytes from the client, from the server
 	fin     atomic.Int64 // the limit in force after a half-close, nanoseconds; 0: limit
 }
 
-// run returns the termination cause: '-', 'C' or 'c' for the client, 'S' or 's' for the server.
-func (t *tunnel) run() byte {
+// run returns the termination cause: '-', 'C' or 'c' for the client, 'S' or 's' for the server, 'P' when judge refused. sent has come from
+// the client already and goes to the server first.
+func (t *tunnel) run(sent []byte) byte {
 	t.last.Store(time.Now().UnixNano())
 	t.client.WriteWithin(t.limit)
 	t.server.WriteWithin(t.limit)
+	if len(sent) > 0 && !t.pass(t.server, sent, &t.in) {
+		return 'S'
+	}
 	up := make(chan byte, 1)
 	go func() { up <- t.move(t.server, t.client, &t.in, 'C', 'S', t.clientFin) }()
-	down := t.move(t.client, t.server, &t.out, 'S', 'C', t.serverFin)
+	down := t.answer()
+	if down == '-' {
+		down = t.move(t.client, t.server, &t.out, 'S', 'C', t.serverFin)
+	}
 	if down != '-' {
 		t.client.Interrupt()
 	}
@@ -48,6 +59,29 @@ func (t *tunnel) run() byte {
 		return '-'
 	}
 	return first
+}
+
+// pass writes bytes that were read before the tunnel began.
+func (t *tunnel) pass(dst *h1.Conn, b []byte, count *atomic.Int64) bool {
+	n, err := dst.Write(b)
+	count.Add(int64(n))
+	t.last.Store(time.Now().UnixNano())
+	return err == nil
+}
+
+// answer lets judge decide, when there is one: '-' says that the rest may follow.
+func (t *tunnel) answer() byte {
+	if t.judge == nil {
+		return '-'
+	}
+	b, ok := t.judge()
+	switch {
+	case !ok:
+		return 'P'
+	case len(b) > 0 && !t.pass(t.client, b, &t.out):
+		return 'C'
+	}
+	return '-'
 }
 
 // move carries one direction. from and to name the sides for the cause; 'x' means that the other direction ended it.
@@ -297,7 +331,7 @@ func (x *exchange) upgrade(c *backend.Conn, wire *h1.Conn) {
 	}
 	x.srv.Release() // the log needs no response fields that a tunnel would have to keep a buffer for
 	s.Res.Fields = s.Res.Fields[:0]
-	cause = t.run()
+	cause = t.run(nil)
 	if cause != '-' {
 		x.term(cause, 'D')
 	}

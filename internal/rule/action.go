@@ -12,33 +12,42 @@ import (
 // action is one rule action: an entry of the table.
 type action struct {
 	name  string // with "(*)" when an argument in parentheses follows
-	where uint8
+	where place
 	doc   string
 	bind  func(p *ruleParser) (actionFunc, error)
 }
 
+// place is a set of places where an action may stand: one bit per kind of rule.
+type place uint16
+
 // Where an action may stand.
 const (
-	atRequest uint8 = 1 << iota
-	atResponse
-	atAfter
+	atRequest     place = 1 << iota // http-request
+	atResponse                      // http-response
+	atAfter                         // http-after-response
+	atConnection                    // tcp-request connection
+	atSession                       // tcp-request session
+	atContent                       // tcp-request content
+	atTCPResponse                   // tcp-response content
 
-	atAll = atRequest | atResponse | atAfter
+	atAll      = atRequest | atResponse | atAfter // every http rule
+	atTCP      = atConnection | atSession | atContent | atTCPResponse
+	everywhere = atAll | atTCP
 )
 
 // actions is the table of all actions by name.
 var actions = actionTable()
 
 func actionTable() map[string]*action {
-	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), []action{
+	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), []action{
 		{"allow", atAll, "pass the rest of this set", func(*ruleParser) (actionFunc, error) {
 			return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictAllow} }, nil
 		}},
-		{"reject", atRequest, "close the connection without an answer", func(*ruleParser) (actionFunc, error) {
+		{"reject", atRequest | atTCP, "close the connection without an answer", func(*ruleParser) (actionFunc, error) {
 			return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictReject} }, nil
 		}},
-		{"set-log-level", atAll, "level of the log line; silent for none", bindLogLevel},
-		{"capture", atRequest, "keep a value for the log", bindCapture},
+		{"set-log-level", atAll | atContent | atTCPResponse, "level of the log line; silent for none", bindLogLevel},
+		{"capture", atRequest | atContent, "keep a value for the log", bindCapture},
 	})
 }
 
@@ -48,7 +57,7 @@ type ruleParser struct {
 	words []string
 	pos   config.Pos
 	in    scope
-	at    uint8
+	at    place
 	word  string // the action as written
 	param string // what stood in parentheses behind its name
 }
@@ -100,7 +109,7 @@ func sameACLs(a, b []config.ACL) bool {
 // finalActions end a set whenever they are done.
 var finalActions = map[string]bool{"allow": true, "deny": true, "return": true, "redirect": true, "reject": true, "tarpit": true}
 
-func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at uint8) *Set {
+func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set {
 	set := &Set{}
 	var inherited *ACLs
 	var from []config.ACL
@@ -116,7 +125,7 @@ func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at uint8) *Set
 		if !ok {
 			continue
 		}
-		if n := len(set.rules); n > 0 && set.rules[n-1].cond == nil && finalActions[set.rules[n-1].name] {
+		if n := len(set.rules); !in.tcp() && n > 0 && set.rules[n-1].cond == nil && finalActions[set.rules[n-1].name] {
 			*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelWarning, Pos: r.Pos, Text: fmt.Sprintf(
 				"config : parsing [%s:%d]: previous '%s' action is final and has no condition attached, further entries are NOOP.",
 				r.Pos.File, r.Pos.Line, in.name)})
@@ -130,13 +139,21 @@ func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at uint8) *Set
 }
 
 // rule compiles one line.
-func (c *Compiler) rule(r config.Rule, acls *ACLs, in scope, at uint8) (compiled, bool) {
+func (c *Compiler) rule(r config.Rule, acls *ACLs, in scope, at place) (compiled, bool) {
+	if in.tcp() && len(r.Words) == 0 {
+		c.unknownTCPAction("", r.Pos, in, at)
+		return compiled{}, false
+	}
 	if len(r.Words) == 0 {
 		c.unknownAction("", r.Pos, in, at)
 		return compiled{}, false
 	}
 	word := r.Words[0]
 	a, param := findAction(word, at)
+	if a == nil && in.tcp() {
+		c.unknownTCPAction(word, r.Pos, in, at)
+		return compiled{}, false
+	}
 	if a == nil {
 		c.unknownAction(word, r.Pos, in, at)
 		return compiled{}, false
@@ -144,8 +161,16 @@ func (c *Compiler) rule(r config.Rule, acls *ACLs, in scope, at uint8) (compiled
 	what := fmt.Sprintf("'%s %s'", in.name, word)
 	p := &ruleParser{c: c, words: r.Words[1:], pos: r.Pos, in: in, at: at, word: word, param: param}
 	do, err := a.bind(p)
+	if err != nil && in.tcp() {
+		c.tcpAlert(r, in, "", err)
+		return compiled{}, false
+	}
 	if err != nil {
 		c.Diags.Alert(r.Pos, "error detected in %s '%s' while parsing %s rule : %s.", c.Kind, c.Proxy, what, err)
+		return compiled{}, false
+	}
+	if in.tcp() && len(p.words) > 0 && !isCondWord(p.words[0]) {
+		c.Diags.Alert(r.Pos, "%s only accepts 'if' or 'unless', in %s '%s' (got '%s').", what, c.Kind, c.Proxy, p.words[0])
 		return compiled{}, false
 	}
 	if len(p.words) > 0 && !isCondWord(p.words[0]) {
@@ -155,6 +180,10 @@ func (c *Compiler) rule(r config.Rule, acls *ACLs, in scope, at uint8) (compiled
 		return compiled{}, false
 	}
 	cond, err := c.parseCond(p.words, r.Pos, acls, in)
+	if err != nil && in.tcp() {
+		c.tcpAlert(r, in, p.words[0], err)
+		return compiled{}, false
+	}
 	if err != nil {
 		c.Diags.Alert(r.Pos, "error detected while parsing an %s condition : %s.", what, err)
 		return compiled{}, false
@@ -163,7 +192,7 @@ func (c *Compiler) rule(r config.Rule, acls *ACLs, in scope, at uint8) (compiled
 }
 
 // findAction looks an action up, splitting "set-var(txn.x)" at its parenthesis.
-func findAction(word string, at uint8) (a *action, param string) {
+func findAction(word string, at place) (a *action, param string) {
 	if name, rest, ok := strings.Cut(word, "("); ok {
 		if a = actions[name+"(*)"]; a != nil {
 			param = rest
@@ -186,7 +215,7 @@ func (p *ruleParser) closeParam() (string, error) {
 	return inside, nil
 }
 
-func (c *Compiler) unknownAction(word string, pos config.Pos, in scope, at uint8) {
+func (c *Compiler) unknownAction(word string, pos config.Pos, in scope, at place) {
 	name, _, _ := strings.Cut(word, "(")
 	known := actionNames(at)
 	text := fmt.Sprintf("config : parsing [%s:%d]: '%s' expects %s, but got '%s'", pos.File, pos.Line, in.name, quotedList(known), word)
@@ -215,7 +244,7 @@ func didYouMean(name string, known []string) string {
 }
 
 // actionNames are the actions that HAProxy 3.4 knows in a place, in its order.
-func actionNames(at uint8) []string {
+func actionNames(at place) []string {
 	switch at {
 	case atRequest:
 		return strings.Fields(requestActionNames)

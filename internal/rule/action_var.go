@@ -9,9 +9,9 @@ import (
 
 func variableActions() []action {
 	return []action{
-		{"set-var(*)", atAll, "keep the value of an expression", bindSetVar},
-		{"set-var-fmt(*)", atAll, "keep the text of a format", bindSetVarFmt},
-		{"unset-var(*)", atAll, "forget a variable", bindUnsetVar},
+		{"set-var(*)", everywhere, "keep the value of an expression", bindSetVar},
+		{"set-var-fmt(*)", everywhere, "keep the text of a format", bindSetVarFmt},
+		{"unset-var(*)", everywhere, "forget a variable", bindUnsetVar},
 	}
 }
 

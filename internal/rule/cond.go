@@ -21,24 +21,38 @@ type term struct {
 
 // Eval reports whether the rule applies.
 func (x *Cond) Eval(s *stream.Stream, env Env) bool {
-	if x == nil {
-		return true
-	}
-	for _, suite := range x.suites {
-		if holds(suite, s, env) {
-			return !x.unless
-		}
-	}
-	return x.unless
+	holds, _ := x.test(s, env)
+	return holds
 }
 
-func holds(suite []term, s *stream.Stream, env Env) bool {
+// test also tells that the answer is still missing: one of the samples can change with bytes that may yet come (Stream.Waiting).
+// A term that holds needs no more bytes, and a suite is given up at its first term that does not hold for sure.
+func (x *Cond) test(s *stream.Stream, env Env) (applies, missing bool) {
+	if x == nil {
+		return true, false
+	}
+	for _, suite := range x.suites {
+		ok, open := holds(suite, s, env)
+		if ok {
+			return !x.unless, false
+		}
+		missing = missing || open
+	}
+	return x.unless, missing
+}
+
+func holds(suite []term, s *stream.Stream, env Env) (ok, missing bool) {
 	for i := range suite {
-		if suite[i].acl.eval(s, env) == suite[i].neg {
-			return false
+		s.Missing = false
+		got := suite[i].acl.eval(s, env)
+		if !got && s.Missing {
+			return false, true
+		}
+		if got == suite[i].neg {
+			return false, false
 		}
 	}
-	return true
+	return true, false
 }
 
 // Cond compiles a condition: words start with "if" or "unless". No words make nil, which is always true. An error is reported
@@ -146,6 +160,8 @@ func (c *Compiler) warnUnusable(a *acl, pos config.Pos, in scope) {
 	}
 	switch {
 	case a.usable(in):
+	case in.tcp():
+		c.warnTCP(a, pos, in, place)
 	case a.name != "":
 		c.Diags.Warning(pos, "acl '%s' will never match because it only involves keywords that are incompatible with '%s'.", a.name, place)
 	default:

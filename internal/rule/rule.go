@@ -71,9 +71,10 @@ const (
 	VerdictReject   // close without an answer; termination state PR
 	VerdictTarpit   // wait timeout tarpit, then send Reply; termination state PT
 	VerdictError    // a rewrite did not fit: send Reply (500); termination state PR
+	VerdictWait     // a tcp content rule needs more bytes to tell; only while Stream.Waiting is set
 )
 
-var verdictNames = [...]string{"go", "allow", "deny", "return", "redirect", "reject", "tarpit", "error"}
+var verdictNames = [...]string{"go", "allow", "deny", "return", "redirect", "reject", "tarpit", "error", "wait"}
 
 func (k VerdictKind) String() string { return verdictNames[k] }
 
@@ -117,8 +118,14 @@ func (set *Set) Run(s *stream.Stream, env Env) Verdict {
 	}
 	for i := range set.rules {
 		r := &set.rules[i]
-		if r.cond != nil && !r.cond.Eval(s, env) {
-			continue
+		if r.cond != nil {
+			holds, missing := r.cond.test(s, env)
+			if missing {
+				return Verdict{Kind: VerdictWait}
+			}
+			if !holds {
+				continue
+			}
 		}
 		if v := r.do(s, env); v.Kind != VerdictGo {
 			return v

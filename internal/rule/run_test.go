@@ -327,7 +327,7 @@ func TestEveryEntrySaysWhatItIs(t *testing.T) {
 		if a.doc == "" || a.bind == nil || a.where == 0 {
 			t.Errorf("action %s lacks something", name)
 		}
-		for at, list := range map[uint8]string{atRequest: requestActionNames, atResponse: responseActionNames, atAfter: afterActionNames} {
+		for at, list := range map[place]string{atRequest: requestActionNames, atResponse: responseActionNames, atAfter: afterActionNames} {
 			if a.where&at != 0 && !known(list, name) {
 				t.Errorf("action %s stands where HAProxy has none", name)
 			}

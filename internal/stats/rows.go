@@ -188,7 +188,9 @@ func (f FrontendFacts) Row(r *Row, now time.Time) {
 	r.SetInt(ColConnRate, c.SessRate.PerSecond(now))
 	r.SetInt(ColConnRateMax, c.SessRate.Max())
 	r.SetInt(ColConnTot, c.Conns.Load())
-	r.zero(ColRateLim, ColDcon, ColDses, ColCompIn, ColCompOut, ColCompByp, ColCompRsp,
+	r.SetInt(ColDcon, c.DeniedConn.Load())
+	r.SetInt(ColDses, c.DeniedSess.Load())
+	r.zero(ColRateLim, ColCompIn, ColCompOut, ColCompByp, ColCompRsp,
 		ColSessOther, ColH1sess, ColH2sess, ColH3sess, ColReqOther, ColH1req, ColH2req, ColH3req)
 	if f.Mode == "http" {
 		r.responses(c)
@@ -226,7 +228,8 @@ func (f ListenerFacts) Row(r *Row, _ time.Time) {
 	r.SetInt(ColConnTot, c.Conns.Load())
 	r.SetText(ColAddr, f.Addr)
 	r.SetText(ColProto, f.Proto)
-	r.zero(ColDcon, ColDses)
+	r.SetInt(ColDcon, c.DeniedConn.Load())
+	r.SetInt(ColDses, c.DeniedSess.Load())
 }
 
 // outgoing fills what backends and servers count alike.

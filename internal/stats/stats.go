@@ -18,6 +18,7 @@ type Counters struct {
 	HTTP                            [6]atomic.Int64 // hrsp_1xx..5xx at 1..5, other at 0
 	Reqs                            atomic.Int64    // req_tot
 	Conns                           atomic.Int64    // conn_tot
+	DeniedConn, DeniedSess          atomic.Int64    // dcon, dses
 	Intercepted                     atomic.Int64    // intercepted
 	Chosen                          atomic.Int64    // lbtot
 	Connects, Reuses                atomic.Int64    // connect, reuse
@@ -99,7 +100,7 @@ func (c *Counters) Clear(all bool) {
 	}
 	for _, n := range []*atomic.Int64{
 		&c.Tot, &c.BytesIn, &c.BytesOut, &c.DeniedReq, &c.DeniedRes, &c.ErrReq, &c.ErrConn, &c.ErrRes, &c.Retries, &c.Redispatches,
-		&c.Reqs, &c.Conns, &c.Intercepted, &c.Chosen, &c.Connects, &c.Reuses, &c.CliAborts, &c.SrvAborts,
+		&c.Reqs, &c.Conns, &c.DeniedConn, &c.DeniedSess, &c.Intercepted, &c.Chosen, &c.Connects, &c.Reuses, &c.CliAborts, &c.SrvAborts,
 		&c.SSLConns, &c.SSLResumed, &c.SSLFailed,
 	} {
 		n.Store(0)

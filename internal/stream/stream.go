@@ -69,6 +69,11 @@ type Stream struct {
 	Log      Log
 	HTTP     bool // mode http
 
+	// What tcp content rules look at. ReqData are the bytes that came from the client and were not passed on, ResData those from the
+	// server. Waiting says that more may come; a fetch that could then have another value sets Missing.
+	ReqData, ResData []byte
+	Waiting, Missing bool
+
 	Reply Reply // room for the answer a rule decided on; rule owns it
 
 	scratch []byte
@@ -122,6 +127,7 @@ func (s *Stream) Reset() {
 	s.ReqVars.Clear()
 	s.ResVars.Clear()
 	s.Backend, s.Server = "", ""
+	s.ReqData, s.ResData, s.Waiting, s.Missing = nil, nil, false, false
 	s.Log = Log{ReqCaptures: s.Log.ReqCaptures[:0], ResCaptures: s.Log.ResCaptures[:0], Term: [2]byte{'-', '-'}, TermCookie: [2]byte{'-', '-'}}
 	s.Reply = Reply{Fields: s.Reply.Fields[:0]}
 	s.scratch = s.scratch[:0]

@@ -1,0 +1,79 @@
+package proxy
+
+import (
+	"net"
+	"time"
+
+	"gatehouse/internal/h1"
+	"gatehouse/internal/rule"
+	"gatehouse/internal/stream"
+)
+
+// Admit runs the tcp-request connection rules on a connection that was just accepted, and reports whether it may go on. It never
+// waits, so that an accept loop can call it: a connection that is refused costs no goroutine.
+func (h *Handle) Admit(_ net.Conn, c *stream.Conn) bool {
+	f := h.current.Load()
+	if f == nil || f.o.TCPConnection == nil {
+		return true
+	}
+	if f.judge(f.o.TCPConnection, c) {
+		return true
+	}
+	f.o.Counters.DeniedConn.Add(1)
+	return false
+}
+
+// admitSession runs the tcp-request session rules.
+func (f *Frontend) admitSession(c *stream.Conn) bool {
+	if f.o.TCPSession == nil || f.judge(f.o.TCPSession, c) {
+		return true
+	}
+	f.o.Counters.DeniedSess.Add(1)
+	return false
+}
+
+// judge runs a set for which there is a connection and nothing else yet.
+func (f *Frontend) judge(set *rule.Set, c *stream.Conn) bool {
+	x := exchanges.Get().(*exchange)
+	defer x.giveBack()
+	s := &x.s
+	s.Reset()
+	s.Conn, s.HTTP, s.Frontend = c, f.o.HTTP, f.o.Name
+	s.Log.Start = c.Accepted
+	v := set.Run(s, f.o.Env)
+	return v.Kind == rule.VerdictGo || v.Kind == rule.VerdictAllow
+}
+
+// maxInspected bounds what the runs of one set may leave in the stream's memory: a client that sends byte by byte has the rules run
+// for each. Past it the set is told that no more will come.
+const maxInspected = 64 << 10
+
+// inspectRequest runs a set of tcp-request content rules on what the client has sent, and again whenever more came, until no rule waits
+// any longer or delay has passed.
+func (x *exchange) inspectRequest(set *rule.Set, delay time.Duration) rule.Verdict {
+	if set == nil {
+		return rule.Verdict{}
+	}
+	in := &x.cl.in
+	return x.inspect(set, delay, in, &x.s.ReqData, func() bool { return in.Done() && x.s.HTTP })
+}
+
+// inspect runs set on what in holds. over tells that the message has ended although the connection has not.
+func (x *exchange) inspect(set *rule.Set, delay time.Duration, in *h1.Reader, data *[]byte, over func() bool) rule.Verdict {
+	s := &x.s
+	var end time.Time
+	s.Waiting = delay > 0 && !over()
+	for {
+		*data = in.Unread()
+		v := set.Run(s, x.f.o.Env)
+		if v.Kind != rule.VerdictWait {
+			s.Waiting, *data = false, nil
+			return v
+		}
+		if end.IsZero() {
+			end = time.Now().Add(delay)
+			in.Conn().ReadUntil(end)
+		}
+		s.Waiting = in.More() == nil && s.Size() < maxInspected && !over()
+	}
+}
