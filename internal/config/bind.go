@@ -174,6 +174,8 @@ func (p *parser) bindValue(s *statement, missing string) (string, bool) {
 func (p *parser) bindFlag(s *statement) {
 	b := s.bind
 	switch s.arg(s.at) {
+	case "accept-proxy":
+		b.AcceptProxy = true
 	case "ssl":
 		b.SSL = true
 	case "strict-sni":

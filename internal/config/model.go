@@ -192,6 +192,7 @@ type Bind struct {
 	Name             string
 	ID               int
 	SSL              bool
+	AcceptProxy      bool
 	Crts             []CrtUse  // crt, crt-list and default-crt in the order written
 	TLS              []Setting // every other TLS keyword, for cert.Options
 	StrictSNI        bool

@@ -11,6 +11,7 @@ func bindKeywords() []Keyword {
 		return Keyword{Name: name, Args: args, args: n, In: InBind, Manual: "5.1", parse: (*parser).bindTLS}
 	}
 	list := []Keyword{
+		b("accept-proxy", "", 0, (*parser).bindFlag),
 		b("backlog", "<number>", 1, (*parser).bindNumber),
 		b("crt", "<file>|<dir>", 1, (*parser).bindCrt),
 		b("crt-list", "<file>", 1, (*parser).bindCrt),
@@ -57,7 +58,7 @@ func bindKeywords() []Keyword {
 		Note: "removed from HAProxy in 2.7"})
 	// Scheduling belongs to the Go runtime.
 	list = append(list, noEffect(InBind, "5.1", "guid-prefix <text>", "label <text>", "nice <number>", "shards <number>", "thread <set>")...)
-	list = append(list, refused(InBind, "5.1", "accept-netscaler-cip <magic>", "accept-proxy", "allow-0rtt", "ca-sign-file <file>", "ca-sign-pass <text>", "cc <algo>",
+	list = append(list, refused(InBind, "5.1", "accept-netscaler-cip <magic>", "allow-0rtt", "ca-sign-file <file>", "ca-sign-pass <text>", "cc <algo>",
 		"generate-certificates", "idle-ping <time>", "ktls on|off", "namespace <name>", "nbconn <number>", "npn <protocols>",
 		"tcp-md5sig <key>", "tcp-ss <number>", "tcp-ut <time>", "tls-ticket-keys <file>", "transparent")...)
 	list = append(list, hidden(refused(InBind, "5.1", "ech <dir>", "quic-cc-algo <algo>", "quic-force-retry", "quic-socket <owner>"))...)

@@ -95,7 +95,7 @@ func (b *builder) bindTLS(g *proxyGen, n *bindGen) {
 func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
 	p, cfg := x.cfg, e.gen.Load().cfg
 	o := listener.Options{
-		Frontend: p.Name, Name: b.name, ID: b.id, Index: b.index, TLS: b.tls, HTTP: p.Mode == "http", Tickets: e.tickets,
+		Frontend: p.Name, Name: b.name, ID: b.id, Index: b.index, TLS: b.tls, HTTP: p.Mode == "http", AcceptProxy: b.cfg.AcceptProxy, Tickets: e.tickets,
 		CA: e.o.Store.CA, CRL: e.o.Store.CRL,
 		DefaultCiphers: cfg.Global.DefaultBindCiphers, DefaultCurves: cfg.Global.DefaultBindCurves,
 		HandshakeTimeout: p.TimeoutClientHS, KeepAlive: p.TCPKeepAlive,
@@ -128,7 +128,11 @@ func (b *builder) errorLog(g *proxyGen, format *rule.Format) func(c *stream.Conn
 		}
 	}
 	return func(c *stream.Conn, text string) {
-		logger.Send(level, fmt.Appendf(nil, "%s:%d [%s] %s/%s: %s", c.Src.Addr(), c.Src.Port(), c.Accepted.Format(stream.LogDate), c.Frontend, c.BindName, text))
+		from, port := c.Src.Addr().String(), int(c.Src.Port())
+		if !c.Src.IsValid() { // HAProxy's words for a unix socket
+			from, port = "unix", c.BindID
+		}
+		logger.Send(level, fmt.Appendf(nil, "%s:%d [%s] %s/%s: %s", from, port, c.Accepted.Format(stream.LogDate), c.Frontend, c.BindName, text))
 	}
 }
 

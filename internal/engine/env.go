@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
+	"gatehouse/internal/host"
 	"gatehouse/internal/rule"
 	"gatehouse/internal/stream"
 )
@@ -76,6 +78,9 @@ func (v env) SetVar(name string, value stream.Value, unset bool) {
 	}
 	p.vars[name] = value
 }
+
+// IsLocal says whether an address is one of this machine's.
+func (v env) IsLocal(a netip.Addr) (local, ok bool) { return host.IsLocal(a) }
 
 // Now is the time of day.
 func (v env) Now() time.Time { return time.Now() }

@@ -155,7 +155,7 @@ func (l *Listener) begin(ctx context.Context, nc net.Conn) bool {
 		l.end(s, nc)
 		return true
 	}
-	if s.tls != nil {
+	if s.tls != nil || c.ExpectProxy {
 		go l.shake(ctx, s, nc, c)
 	} else {
 		go l.serve(ctx, s, nc, nc, c)
@@ -181,7 +181,7 @@ func (l *Listener) untrack(nc net.Conn) {
 
 // describe fills what is known of a connection that was just accepted, and counts it.
 func (l *Listener) describe(s *settings, nc net.Conn) *stream.Conn {
-	c := &stream.Conn{Accepted: time.Now(), Frontend: s.Frontend, BindName: s.Name, BindID: s.ID}
+	c := &stream.Conn{Accepted: time.Now(), Frontend: s.Frontend, BindName: s.Name, BindID: s.ID, ExpectProxy: s.AcceptProxy}
 	if s.IDs != nil {
 		c.ID = s.IDs.Add(1)
 	} else {
@@ -190,6 +190,7 @@ func (l *Listener) describe(s *settings, nc net.Conn) *stream.Conn {
 	switch t := nc.(type) {
 	case *net.TCPConn:
 		c.Src, c.Dst = addrPort(t.RemoteAddr()), addrPort(t.LocalAddr())
+		c.FcSrc, c.FcDst = c.Src, c.Dst
 		if !s.KeepAlive { // Go's listeners turn probes on, which HAProxy does only when told
 			t.SetKeepAlive(false)
 		}

@@ -89,7 +89,7 @@ func (w *wire) verify(t *trust, o *cert.Options, certs []*x509.Certificate) erro
 	return w.notes.verified.err()
 }
 
-// shake runs the handshake and starts the goroutine that serves. A handshake needs some 20 KiB of stack, which ends with this goroutine
+// shake reads the PROXY header where one is due, runs the handshake, and starts the goroutine that serves. A handshake needs some 20 KiB of stack, which ends with this goroutine
 // instead of staying with an idle connection.
 func (l *Listener) shake(ctx context.Context, s *settings, nc net.Conn, c *stream.Conn) {
 	served := false
@@ -99,6 +99,14 @@ func (l *Listener) shake(ctx context.Context, s *settings, nc net.Conn, c *strea
 		}
 	}()
 	defer l.survive(s)
+	if c.ExpectProxy && !l.expectProxy(s, nc, c) {
+		return
+	}
+	if s.tls == nil {
+		served = true
+		go l.serve(ctx, s, nc, nc, c)
+		return
+	}
 	limit := s.HandshakeTimeout
 	if limit <= 0 {
 		limit = DefaultHandshakeTimeout
@@ -161,14 +169,14 @@ func settled(state *tls.ConnectionState, n *notes) *stream.TLS {
 // failed counts and tells a handshake that came to nothing.
 func failed(s *settings, c *stream.Conn, n *notes, err error) {
 	c.TLS = &stream.TLS{SNI: n.sni, Crt: n.crt, VerifyErr: n.verified.last, CAErr: n.verified.ca, CAErrDepth: n.verified.caDepth}
-	c.TLS.FcErr, c.TLS.Err = reason(n, err)
+	c.FcErr, c.TLS.Err = reason(n, err)
 	for _, k := range [...]*stats.Counters{s.Counters, s.Own} {
 		if k != nil {
 			k.SSLFailed.Add(1)
 		}
 	}
-	if s.ErrorLog != nil && !(s.DontLogNull && c.TLS.FcErr == fcEmpty) {
-		s.ErrorLog(c, FcErrText(c.TLS.FcErr))
+	if s.ErrorLog != nil && !(s.DontLogNull && c.FcErr == fcEmpty) {
+		s.ErrorLog(c, FcErrText(c.FcErr))
 	}
 }
 
@@ -182,24 +190,25 @@ const (
 	fcHandshake = 34
 )
 
-// FcErrText is HAProxy's text of an fc_err number that a listener can set, "" for others.
-func FcErrText(n int) string {
-	switch n {
-	case fcEmpty:
-		return "Connection closed during SSL handshake"
-	case fcAbort:
-		return "Connection error during SSL handshake"
-	case fcTimeout:
-		return "Timeout during SSL handshake"
-	case fcCAFail:
-		return "SSL client CA chain cannot be verified"
-	case fcCrtFail:
-		return "SSL client certificate not trusted"
-	case fcHandshake:
-		return "SSL handshake failure"
-	}
-	return ""
+// fcErrTexts are HAProxy's texts of the fc_err numbers that a listener can set.
+var fcErrTexts = map[int]string{
+	fcProxyEmpty:     "Connection closed while waiting for PROXY protocol header",
+	fcProxyAbort:     "Connection error while waiting for PROXY protocol header",
+	fcProxyTimeout:   "Timeout while waiting for PROXY protocol header",
+	fcProxyTruncated: "Truncated PROXY protocol header received",
+	fcProxyNot:       "Received something which does not look like a PROXY protocol header",
+	fcProxyBad:       "Received an invalid PROXY protocol header",
+	fcProxyUnhandled: "Received an unhandled protocol in the PROXY protocol header",
+	fcEmpty:          "Connection closed during SSL handshake",
+	fcAbort:          "Connection error during SSL handshake",
+	fcTimeout:        "Timeout during SSL handshake",
+	fcCAFail:         "SSL client CA chain cannot be verified",
+	fcCrtFail:        "SSL client certificate not trusted",
+	fcHandshake:      "SSL handshake failure",
 }
+
+// FcErrText is HAProxy's text of an fc_err number that a listener can set, "" for others.
+func FcErrText(n int) string { return fcErrTexts[n] }
 
 // OpenSSL's packed error codes: library 20 (SSL) and a reason; an alert from the peer is reason 1000 and its number.
 const (

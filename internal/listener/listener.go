@@ -34,6 +34,8 @@ type Options struct {
 	Index *cert.Index   // nil: clear connections. An index belongs to one set of TLS options: when those change, so must the index.
 	TLS   *cert.Options // of the bind line
 	HTTP  bool          // mode http: ALPN defaults to http/1.1
+	// AcceptProxy demands a PROXY header, of version 1 or 2, before anything else.
+	AcceptProxy bool
 	// Tickets are the process's session ticket keys; nil sends no tickets.
 	Tickets *Tickets
 	// CA and CRL return the files that verification names, as they are now. nil, or a nil result, refuses every client certificate.
@@ -77,16 +79,16 @@ type Listener struct {
 	settings atomic.Pointer[settings]
 	ids      atomic.Uint64
 
-	mu     sync.Mutex                // guards what follows
-	conns  map[net.Conn]*stream.Conn // what is known of each; nil until it was described
-	paused chan struct{}             // non-nil while paused; closed by Resume
+	mu     sync.Mutex           // guards what follows
+	conns  map[net.Conn]*Served // what is known of each; nil until it was described
+	paused chan struct{}        // non-nil while paused; closed by Resume
 	killed bool
 	wg     sync.WaitGroup
 }
 
 // New makes a listener of a listening socket, which it then owns.
 func New(socket net.Listener, o Options) (*Listener, error) {
-	l := &Listener{socket: socket, conns: map[net.Conn]*stream.Conn{}}
+	l := &Listener{socket: socket, conns: map[net.Conn]*Served{}}
 	if err := l.Update(o); err != nil {
 		return nil, err
 	}

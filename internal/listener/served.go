@@ -11,16 +11,18 @@ import (
 // Served is one connection that is open.
 type Served struct {
 	ID       uint64
-	Src      netip.AddrPort // zero for unix sockets
+	Src      netip.AddrPort // as a PROXY header told; zero for unix sockets
 	Unix     bool
 	Frontend string
 	Accepted time.Time
 }
 
+// note keeps what Served and CutBefore tell of a connection; the stream.Conn itself belongs to the connection's goroutine.
 func (l *Listener) note(nc net.Conn, c *stream.Conn) {
+	seen := &Served{ID: c.ID, Src: c.Src, Unix: c.SrcUnix, Frontend: c.Frontend, Accepted: c.Accepted}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conns[nc] = c
+	l.conns[nc] = seen
 }
 
 // Served lists the open connections, in no order.
@@ -28,9 +30,9 @@ func (l *Listener) Served() []Served {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := make([]Served, 0, len(l.conns))
-	for _, c := range l.conns {
-		if c != nil { // these fields do not change once described
-			out = append(out, Served{ID: c.ID, Src: c.Src, Unix: c.SrcUnix, Frontend: c.Frontend, Accepted: c.Accepted})
+	for _, seen := range l.conns {
+		if seen != nil {
+			out = append(out, *seen)
 		}
 	}
 	return out

@@ -337,7 +337,7 @@ func (x *exchange) addFields() {
 	if ff == nil {
 		return
 	}
-	src := s.Conn.Src.Addr().Unmap()
+	src := s.Src().Addr().Unmap()
 	if !src.IsValid() || ff.Except.IsValid() && ff.Except.Contains(src) {
 		return
 	}

@@ -9,10 +9,11 @@ import (
 // connFetches are the facts of the client connection below TLS (manual 7.3.3).
 func connFetches() []fetch {
 	return join(
-		alias(fetch{"src", noArgs, stream.KindAddr, needClient, "client's address", plain(addrOf(srcOf))}, "fc_src"),
-		alias(fetch{"src_port", noArgs, stream.KindInt, needClient, "client's port", plain(portOf(srcOf))}, "fc_src_port"),
-		alias(fetch{"dst", noArgs, stream.KindAddr, needClient, "address the client connected to", plain(addrOf(dstOf))}, "fc_dst"),
-		alias(fetch{"dst_port", noArgs, stream.KindInt, needClient, "port the client connected to", plain(portOf(dstOf))}, "fc_dst_port"),
+		alias(fetch{"src", noArgs, stream.KindAddr, needClient, "client's address", plain(addrOf(srcOf))}),
+		alias(fetch{"src_port", noArgs, stream.KindInt, needClient, "client's port", plain(portOf(srcOf))}),
+		alias(fetch{"dst", noArgs, stream.KindAddr, needClient, "address the client connected to", plain(addrOf(dstOf))}),
+		alias(fetch{"dst_port", noArgs, stream.KindInt, needClient, "port the client connected to", plain(portOf(dstOf))}),
+		proxyFetches(),
 		alias(fetch{"so_name", noArgs, stream.KindStr, needListener, "name of the bind line", plain(func(s *stream.Stream, _ Env) (Value, bool) {
 			return textOf(s, s.Conn.BindName), s.Conn.BindName != ""
 		})}),
@@ -29,8 +30,10 @@ func connFetches() []fetch {
 	)
 }
 
-func srcOf(s *stream.Stream) netip.AddrPort { return s.Conn.Src }
-func dstOf(s *stream.Stream) netip.AddrPort { return s.Conn.Dst }
+func srcOf(s *stream.Stream) netip.AddrPort   { return s.Src() }
+func dstOf(s *stream.Stream) netip.AddrPort   { return s.Dst() }
+func fcSrcOf(s *stream.Stream) netip.AddrPort { return s.Conn.FcSrc }
+func fcDstOf(s *stream.Stream) netip.AddrPort { return s.Conn.FcDst }
 
 func addrOf(of func(*stream.Stream) netip.AddrPort) evalFunc {
 	return func(s *stream.Stream, _ Env) (Value, bool) {
@@ -50,10 +53,7 @@ func portOf(of func(*stream.Stream) netip.AddrPort) evalFunc {
 }
 
 func fcErr(s *stream.Stream) int {
-	if s.Conn.TLS == nil {
-		return 0
-	}
-	return s.Conn.TLS.FcErr
+	return s.Conn.FcErr
 }
 
 // connErrors are the texts of fc_err_str by number.

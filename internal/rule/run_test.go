@@ -69,7 +69,8 @@ func TestFetchesOfTLS(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", row[0], got, row[1])
 		}
 	}
-	s.Conn.TLS = &stream.TLS{Resumed: true, ClientCert: []*x509.Certificate{{}}, VerifyErr: 20, CAErr: 20, CAErrDepth: 1, FcErr: 30}
+	s.Conn.TLS = &stream.TLS{Resumed: true, ClientCert: []*x509.Certificate{{}}, VerifyErr: 20, CAErr: 20, CAErrDepth: 1}
+	s.Conn.FcErr = 30
 	if got := formatOf(t, s, nil, "%[ssl_fc_is_resumed]%[ssl_fc_has_crt]%[ssl_c_used] %[ssl_c_err] %[ssl_c_ca_err] %[fc_err] %[fc_err_str] %[ssl_fc_protocol]"); got != "101 0 20 30 SSL client CA chain cannot be verified " {
 		t.Errorf("resumed session: got %q", got)
 	}

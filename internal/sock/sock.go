@@ -108,9 +108,14 @@ func (o *IO) ReadWhenReady(f func(fd uintptr) bool) error { return o.raw.Read(f)
 
 // Receive reads what is there: io.EOF at the end, syscall.EAGAIN when nothing is there. It is for the inside of callbacks that hold the
 // descriptor, and p must not be empty.
-func Receive(fd uintptr, p []byte) (int, error) {
+func Receive(fd uintptr, p []byte) (int, error) { return receive(fd, p, 0) }
+
+// Peek is Receive that leaves the bytes in the socket.
+func Peek(fd uintptr, p []byte) (int, error) { return receive(fd, p, syscall.MSG_PEEK) }
+
+func receive(fd uintptr, p []byte, flags uintptr) (int, error) {
 	for {
-		n, err := recvfrom(fd, p, 0)
+		n, err := recvfrom(fd, p, flags)
 		switch {
 		case err == syscall.EINTR:
 		case err == syscall.EAGAIN:

@@ -14,9 +14,18 @@ import (
 
 // Conn is one client connection, filled by the listener and kept until it closes.
 type Conn struct {
-	ID        uint64
-	Src, Dst  netip.AddrPort // zero for unix sockets
-	SrcUnix   bool
+	ID uint64
+	// Src and Dst are the session's ends (sess_src in HAProxy's terms): those of the socket, those that a PROXY header told, or what
+	// tcp-request rules made of them. Zero for unix sockets.
+	Src, Dst netip.AddrPort
+	// FcSrc and FcDst are the ends of the connection itself (fc_src, fc_dst), whatever a PROXY header told.
+	FcSrc, FcDst netip.AddrPort
+	SrcUnix      bool
+	ExpectProxy  bool     // the bind line or a tcp-request connection rule demands a PROXY header
+	Proxied      bool     // it came
+	ProxyTLVs    ProxyTLV // what it told beyond addresses
+	FcErr        int      // fc_err number of a connection that failed (surface 4.13)
+
 	Accepted  time.Time
 	Handshake time.Duration // accept to end of TLS handshake (%Th)
 	TLS       *TLS          // nil for a clear connection
@@ -41,7 +50,6 @@ type TLS struct {
 	CAErr      int // the same for an error above depth 0
 	CAErrDepth int
 	Err        int // packed OpenSSL code of a failed handshake (ssl_fc_err)
-	FcErr      int // fc_err number (surface 4.13)
 }
 
 // LeafErr is the error of the client certificate itself: VerifyErr unless it lies above it.
@@ -68,6 +76,8 @@ type Stream struct {
 	Server   string // "" until one is chosen
 	Log      Log
 	HTTP     bool // mode http
+	// NewSrc and NewDst are what set-src and set-dst made of the addresses of this stream; invalid where none did.
+	NewSrc, NewDst netip.AddrPort
 
 	// What tcp content rules look at. ReqData are the bytes that came from the client and were not passed on, ResData those from the
 	// server. Waiting says that more may come; a fetch that could then have another value sets Missing.
@@ -88,6 +98,23 @@ type Reply struct {
 	Body      []byte
 	Close     bool // the connection ends after it
 	ErrorFile int  // send the proxy's page of this status instead; Fields are added to it
+}
+
+// Src is the client's address as rules, logs and servers see it (manual, fetch src): what set-src made of it for this stream, else the
+// session's. Invalid for unix sockets.
+func (s *Stream) Src() netip.AddrPort {
+	if s.NewSrc.IsValid() {
+		return s.NewSrc
+	}
+	return s.Conn.Src
+}
+
+// Dst is the address the client connected to (manual, fetch dst), in the same way.
+func (s *Stream) Dst() netip.AddrPort {
+	if s.NewDst.IsValid() {
+		return s.NewDst
+	}
+	return s.Conn.Dst
 }
 
 // Timers of a log line. A zero Time means "did not happen"; the log writes -1 for the span.
@@ -128,6 +155,7 @@ func (s *Stream) Reset() {
 	s.ResVars.Clear()
 	s.Backend, s.Server = "", ""
 	s.ReqData, s.ResData, s.Waiting, s.Missing = nil, nil, false, false
+	s.NewSrc, s.NewDst = netip.AddrPort{}, netip.AddrPort{}
 	s.Log = Log{ReqCaptures: s.Log.ReqCaptures[:0], ResCaptures: s.Log.ResCaptures[:0], Term: [2]byte{'-', '-'}, TermCookie: [2]byte{'-', '-'}}
 	s.Reply = Reply{Fields: s.Reply.Fields[:0]}
 	s.scratch = s.scratch[:0]
