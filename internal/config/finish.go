@@ -57,6 +57,7 @@ func (p *parser) finishProxy(px *Proxy) {
 		p.late(LevelWarning, px.Pos, "%s '%s' has no 'bind' directive. Please declare it as a backend if this was intended.", typeName(px), px.Name)
 	}
 	p.backendTargets(px, fe)
+	p.finishCapture(px)
 	p.missingTimeouts(px, fe, be)
 	for _, d := range st.dupServers {
 		p.late(LevelAlert, d[0].Pos, "parsing [%s:%d] : %s '%s', another server named '%s' was already defined at line %d, please use distinct names.",

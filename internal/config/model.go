@@ -130,6 +130,11 @@ type Proxy struct {
 	DontLogNull, DontLogNormal, LogASAP          bool
 	LogSeparateErrors, LogHealthChecks           bool
 
+	Captures       []Capture // in the order of their lines
+	CaptureCookie  *CaptureCookie
+	UniqueIDFormat *Text
+	UniqueIDHeader string // lower case
+
 	ForwardFor      *ForwardFor
 	HTTPServerClose bool
 	HTTPClose       bool

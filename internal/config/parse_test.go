@@ -99,12 +99,13 @@ func TestDefaultsAreInheritedByNameOrPosition(t *testing.T) {
  option httplog
  option dontlognull
  default-server weight 7
- acl local src 127.0.0.1
- http-request deny if local
 defaults child from base
  timeout client 9s
  no option dontlognull
-frontend f from base
+defaults guarded from base
+ acl local src 127.0.0.1
+ http-request deny if local
+frontend f from guarded
  bind :1
  acl local src 10.0.0.1
  http-request allow if local

@@ -5,9 +5,10 @@ import "slices"
 // defaults is one defaults section: the values that proxies start from.
 type defaults struct {
 	px       *Proxy
-	explicit bool // referenced by `from`
-	implicit bool // used because it came last
-	prev     *Pos // an earlier section had the same name
+	explicit bool   // referenced by `from`
+	implicit bool   // used because it came last
+	prev     *Pos   // an earlier section had the same name
+	rulesFor string // "frontend" or "backend": the kind of the sections that share its rules
 }
 
 // proxyState is what the parser keeps beside a Proxy.
@@ -110,8 +111,9 @@ func (p *parser) defaultsOf(s *statement, kind, name string, i int, def *default
 		if def != nil {
 			def.implicit = true
 			p.mixedReferences(def)
+			return def, p.inherits(kind, def)
 		}
-		return def, true
+		return nil, true
 	}
 	from := s.arg(i + 1)
 	def = p.defs[from]
@@ -130,7 +132,7 @@ func (p *parser) defaultsOf(s *statement, kind, name string, i int, def *default
 	}
 	def.explicit = true
 	p.mixedReferences(def)
-	return def, true
+	return def, p.inherits(kind, def)
 }
 
 func (p *parser) mixedReferences(def *defaults) {

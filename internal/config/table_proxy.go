@@ -36,6 +36,8 @@ func proxyKeywords() []Keyword {
 		k("backlog", "<number>", inDFE, (*parser).proxyNumber),
 		k("balance", "roundrobin", inDBE, (*parser).proxyBalance),
 		k("bind", "<address> [<bind keyword> ...]", inFE, (*parser).frontendBind),
+		k("capture", "cookie <name> len <n> | request|response header <name> len <n>", inDFE, (*parser).proxyCapture),
+		k("declare", "capture request|response len <n>", inAll, (*parser).proxyDeclare),
 		k("default-server", "<server keyword> ...", inDBE, (*parser).proxyDefaultServer),
 		k("default_backend", "<backend>", inDFE, (*parser).proxyDefaultBackend),
 		k("description", "<text>", inPx, (*parser).proxyDescription),
@@ -64,6 +66,8 @@ func proxyKeywords() []Keyword {
 		k("tcp-request", "connection|session|content <action> ... [if|unless <condition>] | inspect-delay <time>", inAll, (*parser).tcpRequest),
 		k("tcp-response", "content <action> ... [if|unless <condition>] | inspect-delay <time>", inAll, (*parser).tcpResponse),
 		k("timeout", "<name> <time>", inAll, (*parser).proxyTimeout),
+		k("unique-id-format", "<format>", inAll, (*parser).proxyUniqueID),
+		k("unique-id-header", "<name>", inAll, (*parser).proxyUniqueID),
 		k("use_backend", "<backend> [if|unless <condition>]", inFE, (*parser).proxyUseBackend),
 		k("clitimeout", "<time>", inDFE, (*parser).proxyOldTimeout),
 		k("contimeout", "<time>", inDBE, (*parser).proxyOldTimeout),
@@ -80,12 +84,12 @@ func proxyKeywords() []Keyword {
 	}
 	list = append(list, noEffect(inAll, "4.2", "guid <text>", "hash-preserve-affinity <mode>", "max-keep-alive-queue <n>", "clitcpka-cnt <n>", "clitcpka-idle <time>", "clitcpka-intvl <time>",
 		"srvtcpka-cnt <n>", "srvtcpka-idle <time>", "srvtcpka-intvl <time>")...)
-	list = append(list, refused(inAll, "4.2", "appsession", "be-unpublished", "capture", "compression", "cookie <name>", "declare capture", "dispatch <address>",
+	list = append(list, refused(inAll, "4.2", "appsession", "be-unpublished", "compression", "cookie <name>", "dispatch <address>",
 		"dynamic-cookie-key <key>", "email-alert", "errorfiles <name>", "errorloc <code> <url>", "errorloc302 <code> <url>", "errorloc303 <code> <url>",
 		"external-check", "filter", "filter-sequence", "force-be-switch", "force-persist", "fullconn <n>", "hash-balance-factor <n>", "hash-type", "http-error",
 		"http-send-name-header", "ignore-persist", "load-server-state-from-file", "log-steps", "max-session-srv-conns", "monitor fail", "persist", "quic-initial",
 		"rate-limit", "retry-on", "server-state-file-name", "server-template", "source <address>", "stats", "stick", "stick-table", "tcp-check",
-		"transparent", "unique-id-format", "unique-id-header", "use-fcgi-app", "use-server", "usesrc")...)
+		"transparent", "use-fcgi-app", "use-server", "usesrc")...)
 	slices.SortStableFunc(list, byName)
 	return list
 }

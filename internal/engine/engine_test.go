@@ -423,6 +423,7 @@ func TestRulesOfNamedDefaultsSeeTheACLsOfTheirSection(t *testing.T) {
 frontend f from d
     bind %s
     default_backend b
+defaults
 backend b
     mode http
     timeout connect 5s

@@ -147,6 +147,7 @@ func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
 			return g != nil && g.cfg.Kind != "frontend"
 		},
 		LookupEnv: func(name string) (string, bool) { v, ok := b.cfg.Env[name]; return v, ok },
+		Captures:  p.Captures,
 		Hostname:  b.host, Pid: os.Getpid(), Kind: p.Kind, Proxy: p.Name, HTTP: p.Mode == "http",
 	}
 }
@@ -253,6 +254,7 @@ func (b *builder) frontend(g *proxyGen) {
 	case p.Kind == "listen":
 		o.Default = g.own
 	}
+	b.captures(&o, p, c)
 	g.frontend = proxy.NewFrontend(o)
 	b.binds(g, o.Log.Error)
 }

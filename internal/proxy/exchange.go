@@ -46,6 +46,7 @@ func (x *exchange) begin(cl *client) {
 	s := &x.s
 	s.Reset()
 	s.Conn, s.HTTP, s.Frontend = cl.conn, true, x.f.o.Name
+	s.Slots, s.NewID = x.f.o.Captures, x.f.newID
 	now := time.Now()
 	s.Log.Start = now
 	s.Log.Idle = now.Sub(cl.ended)
@@ -143,6 +144,7 @@ func (x *exchange) readHead() bool {
 	c := x.f.o.Counters
 	c.Reqs.Add(1)
 	c.ReqRate.Add(s.Log.ReqDone)
+	s.CaptureFields(false)
 	return true
 }
 
@@ -213,6 +215,7 @@ func (x *exchange) route() {
 	if b.BufferRequest && !o.BufferRequest && !x.bufferBody() {
 		return
 	}
+	s.CaptureCookie(false)
 	x.addFields()
 	if b.Servers == nil {
 		x.term('S', 'C')
@@ -321,14 +324,8 @@ func (x *exchange) decide(v rule.Verdict, atBackend bool) bool {
 // addFields puts our own fields behind those of the client, after the rules and after hop-by-hop fields were dropped.
 func (x *exchange) addFields() {
 	s, o := &x.s, &x.f.o
-	if o.UniqueID != nil {
-		if s.Log.UniqueID == "" {
-			var tmp [256]byte
-			s.Log.UniqueID = string(o.UniqueID.Append(tmp[:0], s, o.Env))
-		}
-		if o.UniqueIDHeader != "" {
-			s.Req.Fields = append(s.Req.Fields, stream.Field{Name: s.ScratchString(o.UniqueIDHeader), Value: s.ScratchString(s.Log.UniqueID)})
-		}
+	if id, ok := s.UniqueID(); ok && o.UniqueIDHeader != "" {
+		s.Req.Fields = append(s.Req.Fields, stream.Field{Name: s.ScratchString(o.UniqueIDHeader), Value: id})
 	}
 	ff := x.b.o.ForwardFor
 	if ff == nil {

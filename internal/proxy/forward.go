@@ -433,12 +433,14 @@ func (x *exchange) respond(c *backend.Conn) {
 			return
 		}
 	}
+	s.CaptureFields(true)
 	for _, set := range [2]*rule.Set{x.b.o.HTTPResponse, o.HTTPResponse} {
 		if v := set.Run(s, o.Env); v.Kind != rule.VerdictGo && v.Kind != rule.VerdictAllow {
 			x.refuseResponse(c, v)
 			return
 		}
 	}
+	s.CaptureCookie(true)
 	x.b.o.AfterResponse.Run(s, o.Env)
 	o.AfterResponse.Run(s, o.Env)
 	uploading := !x.send.ended()

@@ -25,6 +25,7 @@ import (
 	"gatehouse/internal/log"
 	"gatehouse/internal/rule"
 	"gatehouse/internal/stats"
+	"gatehouse/internal/stream"
 )
 
 // Timeouts of a frontend or a backend; 0 is none. Each side uses its own: Client, HTTPRequest, KeepAlive and Tarpit count in the
@@ -84,10 +85,11 @@ type FrontendOptions struct {
 	Default       *Backend                   // nil: 503
 
 	Log            AccessLog
-	Errors         *ErrorPages // nil: the built-in ones
-	ForwardFor     *ForwardFor // nil: off
-	UniqueID       *rule.Format
-	UniqueIDHeader string // unique-id-header, lower case
+	Errors         *ErrorPages          // nil: the built-in ones
+	ForwardFor     *ForwardFor          // nil: off
+	Captures       *stream.CaptureSlots // nil: none
+	UniqueID       *rule.Format         // nil: none
+	UniqueIDHeader string               // unique-id-header, lower case
 	// Challenge answers HTTP-01 before any rule: the key authorisation of a token of our own open orders, nil otherwise.
 	Challenge   func(token []byte) []byte
 	MonitorURI  string
@@ -117,6 +119,7 @@ type Frontend struct {
 	pool      *h1.Pool
 	logged    atomic.Uint64 // log lines written
 	requests  atomic.Uint64
+	newID     func(dst []byte, s *stream.Stream) []byte // unique-id-format; nil: none
 }
 
 // NewFrontend makes a frontend.
@@ -139,12 +142,16 @@ func NewFrontend(o FrontendOptions) *Frontend {
 	if o.Timeouts.KeepAlive <= 0 {
 		o.Timeouts.KeepAlive = o.Timeouts.HTTPRequest
 	}
-	return &Frontend{
+	f := &Frontend{
 		o:         o,
 		limits:    h1.Limits{Head: o.BufSize - o.MaxRewrite, Fields: o.MaxHdr, ConnectOK: o.Connect, NoHostOK: o.NoHostOK},
 		resLimits: h1.Limits{Head: o.BufSize - o.MaxRewrite, Fields: o.MaxHdr},
 		pool:      poolOf(o.BufSize),
 	}
+	if o.UniqueID != nil {
+		f.newID = func(dst []byte, s *stream.Stream) []byte { return o.UniqueID.Append(dst, s, o.Env) }
+	}
+	return f
 }
 
 // Name returns the frontend's name.

@@ -26,6 +26,7 @@ func serveTCP(ctx context.Context, f *Frontend, nc net.Conn, c *stream.Conn) {
 	s := &x.s
 	s.Reset()
 	s.Conn, s.Frontend = c, f.o.Name
+	s.Slots, s.NewID = f.o.Captures, f.newID
 	s.Log.Start = c.Accepted
 	if s.Log.Start.IsZero() {
 		s.Log.Start = time.Now()

@@ -1,7 +1,6 @@
 package rule
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -39,7 +38,7 @@ const (
 var actions = actionTable()
 
 func actionTable() map[string]*action {
-	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), []action{
+	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), captureActions(), []action{
 		{"allow", atAll, "pass the rest of this set", func(*ruleParser) (actionFunc, error) {
 			return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictAllow} }, nil
 		}},
@@ -47,7 +46,6 @@ func actionTable() map[string]*action {
 			return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictReject} }, nil
 		}},
 		{"set-log-level", atAll | atContent | atTCPResponse, "level of the log line; silent for none", bindLogLevel},
-		{"capture", atRequest | atContent, "keep a value for the log", bindCapture},
 	})
 }
 
@@ -88,7 +86,9 @@ func (c *Compiler) HTTPRequest(rules []config.Rule, acls *ACLs) *Set {
 	if c.Kind == "frontend" {
 		in.knows &^= needBackend // none is chosen yet
 	}
-	return c.set(rules, acls, in, atRequest)
+	set := c.set(rules, acls, in, atRequest)
+	c.declareCaptures(len(rules))
+	return set
 }
 
 // HTTPResponse compiles http-response rules.
@@ -113,7 +113,11 @@ func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set
 	set := &Set{}
 	var inherited *ACLs
 	var from []config.ACL
-	for _, r := range rules {
+	wasInherited := false // the rule before
+	for i, r := range rules {
+		if at == atRequest {
+			c.declareCaptures(i)
+		}
 		sees := acls
 		if r.ACLs != nil { // the rule comes from a defaults section and sees the ACLs of that section only
 			if inherited == nil || !sameACLs(from, r.ACLs) {
@@ -125,12 +129,13 @@ func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set
 		if !ok {
 			continue
 		}
-		if n := len(set.rules); !in.tcp() && n > 0 && set.rules[n-1].cond == nil && finalActions[set.rules[n-1].name] {
+		if n := len(set.rules); !in.tcp() && n > 0 && wasInherited == (r.ACLs != nil) && set.rules[n-1].cond == nil && finalActions[set.rules[n-1].name] {
 			*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelWarning, Pos: r.Pos, Text: fmt.Sprintf(
 				"config : parsing [%s:%d]: previous '%s' action is final and has no condition attached, further entries are NOOP.",
 				r.Pos.File, r.Pos.Line, in.name)})
 		}
 		set.rules = append(set.rules, done)
+		wasInherited = r.ACLs != nil
 	}
 	if len(set.rules) == 0 {
 		return nil
@@ -318,47 +323,6 @@ func bindLogLevel(p *ruleParser) (actionFunc, error) {
 		}
 	}
 	return nil, fmt.Errorf("expects exactly 1 argument (log level name or 'silent')")
-}
-
-// maxCapture bounds one captured value, and maxCaptures their number.
-const (
-	maxCapture  = 4096
-	maxCaptures = 64
-)
-
-func bindCapture(p *ruleParser) (actionFunc, error) {
-	const usage = "expects <expression> [ 'len' <length> | id <idx> ]"
-	x, err := p.expr(usage)
-	if err != nil {
-		return nil, err
-	}
-	w, err := p.take(2, usage)
-	if err != nil {
-		return nil, err
-	}
-	if w[0] == "id" {
-		return nil, fmt.Errorf("'id' is not supported")
-	}
-	n, ok := wholeInt(w[1])
-	switch {
-	case w[0] != "len":
-		return nil, errors.New(usage)
-	case !ok || n <= 0:
-		return nil, fmt.Errorf("length must be > 0")
-	case n > maxCapture || p.c.captures == maxCaptures:
-		return nil, fmt.Errorf("at most %d captures of %d bytes are supported", maxCaptures, maxCapture)
-	}
-	slot := p.c.captures
-	p.c.captures++
-	return func(s *stream.Stream, env Env) Verdict {
-		if b, ok := x.Text(s, env); ok {
-			for len(s.Log.ReqCaptures) <= slot {
-				s.Log.ReqCaptures = append(s.Log.ReqCaptures, nil)
-			}
-			s.Log.ReqCaptures[slot] = b[:min(len(b), int(n))]
-		}
-		return goOn
-	}, nil
 }
 
 // expr takes an expression: a word, and further words that are converters.

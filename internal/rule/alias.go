@@ -64,13 +64,10 @@ var formatAliases = index(func(a *formatAlias) string { return a.name }, []forma
 	{"pid", false, "number of this process", func(c *Compiler, o options) appender {
 		return numberAlias(4, func(*stream.Stream) int64 { return int64(c.Pid) })(c, o)
 	}},
-	{"ID", false, "unique-id", func(c *Compiler, o options) appender {
-		f := c.UniqueID
-		return func(dst []byte, s *stream.Stream, env Env) []byte {
-			id, _ := uniqueID(f, s, env)
-			return appendText(dst, id, o)
-		}
-	}},
+	{"ID", false, "unique-id", bytesAlias(func(s *stream.Stream) []byte {
+		id, _ := s.UniqueID()
+		return id
+	})},
 
 	{"ST", false, "status", spanAlias(func(s *stream.Stream) int64 { return int64(s.Log.Status) })},
 	{"B", false, "bytes to the client", totalAlias(func(s *stream.Stream) int64 { return s.Log.BytesOut })},
@@ -353,10 +350,12 @@ func retriesAlias(*Compiler, options) appender {
 func captureAlias(request, list bool) func(*Compiler, options) appender {
 	return func(c *Compiler, o options) appender {
 		return func(dst []byte, s *stream.Stream, _ Env) []byte {
-			caps, n := s.Log.ResCaptures, len(s.Log.ResCaptures)
+			if s.Slots == nil {
+				return dst
+			}
+			caps, n := s.Log.ResCaptures, len(s.Slots.Res)
 			if request {
-				caps = s.Log.ReqCaptures
-				n = max(len(caps), c.captures)
+				caps, n = s.Log.ReqCaptures, len(s.Slots.Req)
 			}
 			if n == 0 {
 				return dst

@@ -40,6 +40,7 @@ frontend f
 	s.Conn.Src, s.Conn.Dst = theirs.src, theirs.dst
 	c, d := newCompiler()
 	set := c.HTTPRequest(rules(`set-var(txn.e) bin(6122625d635c64)`, "capture req.hdr(x-num) len 4", "capture req.hdr(x-ctl) len 40", "capture req.hdr(x-none) len 4"), nil)
+	s.Slots = c.CaptureSlots()
 	set.Run(s, newEnv())
 	s.Log.Status, s.Log.Term = 202, [2]byte{'L', 'R'}
 	s.Log.ReqDone = s.Log.Start

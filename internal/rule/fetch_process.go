@@ -52,13 +52,10 @@ func processFetches() []fetch {
 		{"srv_name", noArgs, stream.KindStr, needServer, "name of the server that was chosen", plain(func(s *stream.Stream, _ Env) (Value, bool) {
 			return textOf(s, s.Server), s.Server != ""
 		})},
-		{"unique-id", noArgs, stream.KindStr, needNothing, "identifier made by unique-id-format", func(a args) (source, error) {
-			f := a.c.UniqueID
-			return source{one: func(s *stream.Stream, env Env) (Value, bool) {
-				id, ok := uniqueID(f, s, env)
-				return text(id), ok
-			}}, nil
-		}},
+		{"unique-id", noArgs, stream.KindStr, needNothing, "identifier made by unique-id-format", plain(func(s *stream.Stream, _ Env) (Value, bool) {
+			id, ok := s.UniqueID()
+			return text(id), ok
+		})},
 	}
 }
 
@@ -195,16 +192,4 @@ func bindServerUp(a args) (source, error) {
 		up, ok := env.ServerUp(backend, server)
 		return boolean(up), ok
 	}}, nil
-}
-
-// uniqueID makes the stream's identifier at its first use.
-func uniqueID(f *Format, s *stream.Stream, env Env) ([]byte, bool) {
-	if s.Log.UniqueID == "" {
-		if f == nil {
-			return nil, false
-		}
-		var room [256]byte
-		s.Log.UniqueID = string(f.Append(room[:0], s, env))
-	}
-	return s.ScratchString(s.Log.UniqueID), s.Log.UniqueID != ""
 }

@@ -72,5 +72,6 @@ func messagesOf(line string) string {
 	case "unique-id-format":
 		c.UniqueIDFormat(w[1], testPos)
 	}
+	c.CaptureSlots()
 	return diagTexts(d)
 }

@@ -53,9 +53,11 @@ type Compiler struct {
 	Kind      string                                    // "frontend", "backend" or "listen": the section, for messages
 	Proxy     string                                    // the section's name
 	HTTP      bool                                      // mode http
-	UniqueID  *Format                                   // unique-id-format of the frontend, for unique-id and %ID; may be nil
+	Captures  []config.Capture                          // capture and declare capture lines of the section
 
-	captures int // request capture slots that `capture ... len` has declared so far
+	slots    stream.CaptureSlots // declared so far
+	declared int                 // how many of Captures are among them
+	ids      []captureID         // used by rules, to be found at the end
 }
 
 // VerdictKind says how the run of a set ended.

@@ -26,7 +26,7 @@ func formatOf(t *testing.T, s *stream.Stream, env Env, text string) string {
 
 func TestFetchesOfTheProcess(t *testing.T) {
 	s := newStream(t, "GET / HTTP/1.1")
-	s.Log.UniqueID = "id-1"
+	s.Log.UniqueID = []byte("id-1")
 	env := newEnv()
 	env.vars["x"] = text([]byte("pv"))
 	for _, row := range [][2]string{

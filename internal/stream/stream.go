@@ -84,6 +84,10 @@ type Stream struct {
 	ReqData, ResData []byte
 	Waiting, Missing bool
 
+	Slots *CaptureSlots // of the frontend; nil captures nothing
+	// NewID appends unique-id-format's text to dst; nil when the frontend has none.
+	NewID func(dst []byte, s *Stream) []byte
+
 	Reply Reply // room for the answer a rule decided on; rule owns it
 
 	scratch []byte
@@ -135,8 +139,8 @@ type Log struct {
 	Redispatched                     bool
 	SrvQueue, BckQueue               int // positions
 	ActConn, FeConn, BeConn, SrvConn int
-	Level                            string // set-log-level; "silent" drops the line
-	UniqueID                         string
+	Level                            string         // set-log-level; "silent" drops the line
+	UniqueID                         []byte         // made at its first use by Stream.UniqueID; nil before
 	LogCount                         uint64         // %lc
 	RequestCount                     uint64         // %rt
 	RequestLine                      []byte         // %r as received; nil: <BADREQ>
@@ -156,6 +160,7 @@ func (s *Stream) Reset() {
 	s.Backend, s.Server = "", ""
 	s.ReqData, s.ResData, s.Waiting, s.Missing = nil, nil, false, false
 	s.NewSrc, s.NewDst = netip.AddrPort{}, netip.AddrPort{}
+	s.Slots, s.NewID = nil, nil
 	s.Log = Log{ReqCaptures: s.Log.ReqCaptures[:0], ResCaptures: s.Log.ResCaptures[:0], Term: [2]byte{'-', '-'}, TermCookie: [2]byte{'-', '-'}}
 	s.Reply = Reply{Fields: s.Reply.Fields[:0]}
 	s.scratch = s.scratch[:0]
@@ -166,6 +171,24 @@ func (s *Stream) ScratchString(t string) []byte {
 	n := len(s.scratch)
 	s.scratch = append(s.scratch, t...)
 	return s.scratch[n:len(s.scratch):len(s.scratch)]
+}
+
+// maxUniqueID is how much of a unique-id is kept, as in HAProxy.
+const maxUniqueID = 127
+
+// UniqueID returns the stream's identifier, made at its first use; false when the frontend makes none. A format that asks for the
+// identifier itself finds it empty.
+func (s *Stream) UniqueID() ([]byte, bool) {
+	if s.Log.UniqueID == nil {
+		if s.NewID == nil {
+			return nil, false
+		}
+		s.Log.UniqueID = []byte{}
+		var room [256]byte
+		id := s.NewID(room[:0], s)
+		s.Log.UniqueID = s.Scratch(id[:min(len(id), maxUniqueID)])
+	}
+	return s.Log.UniqueID, true
 }
 
 // Size returns how many bytes of scratch memory the stream has used since Reset.
