@@ -38,9 +38,12 @@ type Options struct {
 	Retries    int  // attempts after the first one; New does not default it
 	Redispatch *int // option redispatch N: nil is off, 0 means the last retry only (HAProxy's -1)
 	AllBackups bool // option allbackups
-	FullConn   int  // sessions at which minconn has grown to maxconn; 0: a tenth is not computed here, maxconn applies at once
-	Reuse      string
-	KeepAlive  bool // option tcpka or srvtcpka: TCP keepalive probes towards servers
+	Persist    bool // option persist: a request that belongs to a server goes there even when it is down
+	// NoConnectRetry is retry-on without conn-failure: a failed attempt to connect is final.
+	NoConnectRetry bool
+	FullConn       int // sessions at which minconn has grown to maxconn; 0: a tenth is not computed here, maxconn applies at once
+	Reuse          string
+	KeepAlive      bool // option tcpka or srvtcpka: TCP keepalive probes towards servers
 
 	SpreadChecks    int // global spread-checks, in percent, 0..50
 	LogHealthChecks bool

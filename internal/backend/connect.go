@@ -20,6 +20,11 @@ type ConnectOptions struct {
 	Fresh bool
 	// Avoid is a server that just failed this request, taken only when no other can be.
 	Avoid *Server
+	// Server is the one that the request belongs to, whatever the balance algorithm would say; nil: that one chooses. The request
+	// leaves it only by option redispatch.
+	Server *Server
+	// Force is force-persist: the request does not leave Server at all.
+	Force bool
 }
 
 // patience bounds a wait the configuration left without a timeout. TCP itself gives up at about this time.
@@ -35,7 +40,16 @@ const turnAround = time.Second
 func (b *Backend) Connect(ctx context.Context, s *stream.Stream, o ConnectOptions) (*Conn, error) {
 	avoid := o.Avoid
 	for {
-		srv, err := b.assign(ctx, s, avoid)
+		var srv *Server
+		var err error
+		if o.Server != nil {
+			if srv, err = b.assigned(ctx, s, &o); srv == nil && err == nil {
+				o.Server = nil
+				continue
+			}
+		} else {
+			srv, err = b.assign(ctx, s, avoid)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -50,11 +64,11 @@ func (b *Backend) Connect(ctx context.Context, s *stream.Stream, o ConnectOption
 		}
 		srv.leave()
 		var e *Error
-		if !errors.As(err, &e) || e.Kind == Aborted || s.Log.Retries >= b.o.Retries {
+		if !errors.As(err, &e) || e.Kind == Aborted || s.Log.Retries >= b.o.Retries || b.o.NoConnectRetry {
 			return nil, err
 		}
 		s.Log.Retries++
-		avoid = srv
+		avoid, o.Server = srv, nil
 	}
 }
 
@@ -70,21 +84,13 @@ func (b *Backend) assign(ctx context.Context, s *stream.Stream, avoid *Server) (
 		return nil, errNoServer
 	default:
 		var err error
-		srv, s.Log.BckQueue, err = b.wait(ctx, avoid)
+		srv, s.Log.BckQueue, err = b.wait(ctx, &waiter{avoid: avoid})
 		s.Log.Queued = time.Now()
 		if err != nil {
 			return nil, err
 		}
 	}
-	s.Server = srv.o.Line.Name
-	srv.connTimes.queue.add(s.Log.Queued.Sub(begin))
-	s.Log.SrvConn = int(srv.life.counters.Enter())
-	srv.life.counters.Chosen.Add(1)
-	b.counters.Chosen.Add(1)
-	now := s.Log.Queued
-	srv.life.counters.LastSess.Store(now.UnixNano())
-	b.counters.LastSess.Store(now.UnixNano())
-	srv.life.counters.SessRate.Add(now)
+	b.serving(s, srv, begin, true)
 	return srv, nil
 }
 
@@ -113,7 +119,7 @@ func (b *Backend) onServer(ctx context.Context, s *stream.Stream, srv *Server, o
 			c.session = o.Session
 			return c, nil
 		}
-		last := s.Log.Retries >= b.o.Retries
+		last := s.Log.Retries >= b.o.Retries || b.o.NoConnectRetry
 		if err.Kind == Aborted || last {
 			if last {
 				srv.life.counters.ErrConn.Add(1)
@@ -121,7 +127,7 @@ func (b *Backend) onServer(ctx context.Context, s *stream.Stream, srv *Server, o
 			}
 			return nil, err
 		}
-		if b.redispatches(srv, s.Log.Retries+1) {
+		if b.redispatches(srv, s.Log.Retries+1, o) {
 			return nil, err
 		}
 		s.Log.Retries++
@@ -135,8 +141,8 @@ func (b *Backend) onServer(ctx context.Context, s *stream.Stream, srv *Server, o
 
 // redispatches reports whether retry number n leaves the server: with option redispatch, when the server went down, at the
 // retries the option names, and always when several servers are up and the algorithm does not care which one serves.
-func (b *Backend) redispatches(srv *Server, n int) bool {
-	if b.o.Redispatch == nil {
+func (b *Backend) redispatches(srv *Server, n int, o *ConnectOptions) bool {
+	if b.o.Redispatch == nil || o.Force {
 		return false
 	}
 	every := *b.o.Redispatch
@@ -147,7 +153,7 @@ func (b *Backend) redispatches(srv *Server, n int) bool {
 		return true
 	}
 	active, _ := b.Usable()
-	return active > 1
+	return o.Server == nil && active > 1
 }
 
 // rest waits before the same server is asked again; false when ctx ended.

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gatehouse/internal/stats"
 )
 
 // queue holds the requests that found every server full, oldest first. A request that has a slot never touches its lock.
@@ -14,14 +16,17 @@ import (
 type queue struct {
 	waiting atomic.Int64
 
-	mu   sync.Mutex
-	list []*waiter
+	mu     sync.Mutex
+	list   []*waiter
+	wanted int // how many of list wait for one certain server
 }
 
 // waiter is one queued request. given receives the server whose slot was taken for it.
 type waiter struct {
 	given chan *Server
 	avoid *Server
+	want  *Server // the only server that will do, until it goes down
+	force bool    // not even then another one
 }
 
 // wake gives free slots to the oldest waiters.
@@ -31,44 +36,86 @@ func (q *queue) wake(b *Backend) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.list) > 0 {
-		w := q.list[0]
-		s, _ := b.take(w.avoid)
-		if s == nil {
-			return
+	full := false // no server that the balance algorithm knows has a slot
+	kept := q.list[:0]
+	for i, w := range q.list {
+		if full && q.wanted == 0 {
+			kept = append(kept, q.list[i:]...)
+			break
 		}
-		q.list[0] = nil
-		q.list = q.list[1:]
-		q.waiting.Add(-1)
+		s := q.slotFor(b, w, &full)
+		if s == nil {
+			kept = append(kept, w)
+			continue
+		}
+		q.left(b, w)
 		w.given <- s // buffered
+	}
+	clear(q.list[len(kept):])
+	q.list = kept
+}
+
+// slotFor takes a slot for w. A server that went down gives its waiters to the others when option redispatch is set.
+func (q *queue) slotFor(b *Backend, w *waiter, full *bool) *Server {
+	if w.want != nil {
+		if w.want.acquire() {
+			return w.want
+		}
+		if w.want.Alive() || b.o.Redispatch == nil || w.force {
+			return nil
+		}
+		w.want.life.counters.QCur.Add(-1)
+		q.wanted--
+		w.want, w.avoid = nil, w.want
+	}
+	if *full {
+		return nil
+	}
+	s, _ := b.take(w.avoid)
+	*full = s == nil
+	return s
+}
+
+// left counts w out; the caller holds mu.
+func (q *queue) left(b *Backend, w *waiter) {
+	q.waiting.Add(-1)
+	if w.want != nil {
+		q.wanted--
+		w.want.life.counters.QCur.Add(-1)
+	} else {
+		b.counters.QCur.Add(-1)
 	}
 }
 
 // remove takes w out; false when it was already given a server.
-func (q *queue) remove(w *waiter) bool {
+func (q *queue) remove(b *Backend, w *waiter) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i, x := range q.list {
 		if x == w {
 			q.list = append(q.list[:i], q.list[i+1:]...)
-			q.waiting.Add(-1)
+			q.left(b, w)
 			return true
 		}
 	}
 	return false
 }
 
-// wait queues the caller until a server has a slot for it. position is how many requests stood before it.
-func (b *Backend) wait(ctx context.Context, avoid *Server) (s *Server, position int, err error) {
-	w := &waiter{given: make(chan *Server, 1), avoid: avoid}
+// wait queues the caller until a server, or the one that w wants, has a slot for it. position is how many requests stood before
+// it in the same queue: the backend's or that server's.
+func (b *Backend) wait(ctx context.Context, w *waiter) (s *Server, position int, err error) {
+	w.given = make(chan *Server, 1)
 	b.queue.mu.Lock()
-	position = len(b.queue.list)
 	b.queue.list = append(b.queue.list, w)
-	n := b.queue.waiting.Add(1)
+	b.queue.waiting.Add(1)
+	if w.want != nil {
+		b.queue.wanted++
+		position = noteQueue(&w.want.life.counters)
+	} else {
+		position = noteQueue(b.counters)
+	}
 	b.queue.mu.Unlock()
-	b.noteQueue(n)
 	b.queue.wake(b)
-	defer func() { b.counters.QCur.Store(b.queue.waiting.Load()) }()
 
 	var expired <-chan time.Time
 	if d := b.queueTimeout(); d > 0 {
@@ -84,7 +131,7 @@ func (b *Backend) wait(ctx context.Context, avoid *Server) (s *Server, position 
 	case <-ctx.Done():
 		err = &Error{Kind: Aborted, Term: [2]byte{'C', 'Q'}, Err: context.Cause(ctx)}
 	}
-	if !b.queue.remove(w) {
+	if !b.queue.remove(b, w) {
 		(<-w.given).freeSlot() // it was given between the timeout and now: pass it on
 	}
 	return nil, position, err
@@ -97,12 +144,13 @@ func (b *Backend) queueTimeout() time.Duration {
 	return b.o.ConnectTimeout
 }
 
-func (b *Backend) noteQueue(n int64) {
-	b.counters.QCur.Store(n)
+// noteQueue counts one more in a queue and returns how many stood there.
+func noteQueue(c *stats.Counters) (before int) {
+	n := c.QCur.Add(1)
 	for {
-		m := b.counters.QMax.Load()
-		if n <= m || b.counters.QMax.CompareAndSwap(m, n) {
-			return
+		m := c.QMax.Load()
+		if n <= m || c.QMax.CompareAndSwap(m, n) {
+			return int(n - 1)
 		}
 	}
 }

@@ -42,6 +42,7 @@ type life struct {
 	counters  stats.Counters
 	served    atomic.Int64 // requests that hold a slot now
 	usable    atomic.Bool  // may be chosen
+	alive     atomic.Bool  // neither down nor in maintenance: may be asked by those who belong to it
 	weight    atomic.Int32 // the one in force before slow start, `set weight`
 	maxconn   atomic.Int32 // 0: unlimited; `set maxconn server`
 	initial   int          // weight of the configuration
@@ -152,6 +153,7 @@ func newLife(o ServerOptions) *life {
 
 // refreshLocked recomputes whether the server may be chosen.
 func (l *life) refreshLocked() {
+	l.alive.Store(l.op != Stopped && l.admin&Maint == 0)
 	l.usable.Store(l.op != Stopped && l.op != Stopping && l.admin == 0 && l.weight.Load() > 0)
 }
 

@@ -58,6 +58,7 @@ func (p *parser) finishProxy(px *Proxy) {
 	}
 	p.backendTargets(px, fe)
 	p.finishCapture(px)
+	p.serverTargets(px)
 	p.missingTimeouts(px, fe, be)
 	for _, d := range st.dupServers {
 		p.late(LevelAlert, d[0].Pos, "parsing [%s:%d] : %s '%s', another server named '%s' was already defined at line %d, please use distinct names.",

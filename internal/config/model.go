@@ -111,6 +111,12 @@ type Proxy struct {
 	Retries     *int // nil: 3
 	Redispatch  *int // nil: off
 	HTTPReuse   string
+	Cookie      *Cookie // persistence cookie, nil: none
+	CookieKey   string  // dynamic-cookie-key
+	Persist     bool    // option persist
+	PersistRule []PersistRule
+	UseServer   []Rule   // Words: server name or format, then the condition
+	RetryOn     *RetryOn // nil: failed connections only
 
 	// Timeouts; 0 is unset.
 	TimeoutClient, TimeoutServer, TimeoutConnect, TimeoutHTTPRequest, TimeoutKeepAlive time.Duration
@@ -257,6 +263,7 @@ type Server struct {
 	TLS                  []Setting // other TLS keywords
 
 	Cookie      string
+	Redir       string        // redir: prefix of the Location that GET and HEAD get in the server's stead
 	PoolMaxConn *int          // nil: unlimited
 	PoolPurge   time.Duration // 0: 5 s
 	MaxReuse    *int

@@ -89,6 +89,8 @@ func flagField(px *Proxy, name string) *bool {
 		return &px.LogSeparateErrors
 	case "logasap":
 		return &px.LogASAP
+	case "persist":
+		return &px.Persist
 	case "socket-stats":
 		return &px.SocketStats
 	case "srvtcpka":

@@ -223,6 +223,7 @@ func cloneProxy(from *Proxy) *Proxy {
 	c.TCPContent, c.TCPResponse = slices.Clone(from.TCPContent), slices.Clone(from.TCPResponse)
 	c.Logs = slices.Clone(from.Logs)
 	c.ErrorFiles = slices.Clone(from.ErrorFiles)
+	c.Cookie, c.RetryOn = clonePtr(from.Cookie), clonePtr(from.RetryOn)
 	c.BalanceArgs = slices.Clone(from.BalanceArgs)
 	c.Retries, c.Redispatch = clonePtr(from.Retries), clonePtr(from.Redispatch)
 	c.LogFormat, c.LogFormatSD, c.ErrorLogFormat = clonePtr(from.LogFormat), clonePtr(from.LogFormatSD), clonePtr(from.ErrorLogFormat)

@@ -38,19 +38,23 @@ func proxyKeywords() []Keyword {
 		k("bind", "<address> [<bind keyword> ...]", inFE, (*parser).frontendBind),
 		k("capture", "cookie <name> len <n> | request|response header <name> len <n>", inDFE, (*parser).proxyCapture),
 		k("declare", "capture request|response len <n>", inAll, (*parser).proxyDeclare),
+		k("cookie", "<name> [rewrite|insert|prefix] [indirect] [nocache] [postonly] [preserve] [httponly] [secure] [domain <domain>]* [maxidle <time>] [maxlife <time>] [dynamic] [attr <value>]*", inDBE, (*parser).proxyCookie),
 		k("default-server", "<server keyword> ...", inDBE, (*parser).proxyDefaultServer),
 		k("default_backend", "<backend>", inDFE, (*parser).proxyDefaultBackend),
 		k("description", "<text>", inPx, (*parser).proxyDescription),
 		k("disabled", "", inAll, (*parser).proxyDisabled),
+		k("dynamic-cookie-key", "<key>", inDBE, (*parser).proxyDynamicCookieKey),
 		k("enabled", "", inAll, (*parser).proxyDisabled),
 		k("error-log-format", "<format>", inAll, (*parser).proxyLogFormat),
 		k("errorfile", "<code> <file>", inAll, (*parser).proxyErrorFile),
+		k("force-persist", "if|unless <condition>", inBE, (*parser).proxyPersistRule),
 		k("http-after-response", "<action> ... [if|unless <condition>]", inRul, (*parser).proxyRule),
 		k("http-check", "send ... | expect ... | disable-on-404", inDBE, (*parser).proxyHTTPCheck),
 		k("http-request", "<action> ... [if|unless <condition>]", inRul, (*parser).proxyRule),
 		k("http-response", "<action> ... [if|unless <condition>]", inRul, (*parser).proxyRule),
 		k("http-reuse", "never|safe|aggressive|always", inDBE, (*parser).proxyHTTPReuse),
 		k("id", "<number>", inPx, (*parser).proxyID),
+		k("ignore-persist", "if|unless <condition>", inBE, (*parser).proxyPersistRule),
 		k("log", "global | <target> [len <n>] [format <f>] <facility> [<level> [<minlevel>]]", inAll, (*parser).proxyLog),
 		k("log-format", "<format>", inAll, (*parser).proxyLogFormat),
 		k("log-format-sd", "<format>", inAll, (*parser).proxyLogFormat),
@@ -61,6 +65,7 @@ func proxyKeywords() []Keyword {
 		k("option", "<option>", inAll, (*parser).proxyOption),
 		k("redirect", "location|prefix|scheme <to> [<option> ...] [if|unless <condition>]", inPx, (*parser).proxyRedirect),
 		k("retries", "<number>", inDBE, (*parser).proxyRetries),
+		k("retry-on", "none | <condition> ...", inDBE, (*parser).proxyRetryOn),
 		k("server", "<name> <address>[:<port>] [<server keyword> ...]", inBE, (*parser).proxyServer),
 		k("ssl-f-use", "[crt <file>] [<load keyword> ...]", inFE, (*parser).proxySSLFUse),
 		k("tcp-request", "connection|session|content <action> ... [if|unless <condition>] | inspect-delay <time>", inAll, (*parser).tcpRequest),
@@ -68,6 +73,7 @@ func proxyKeywords() []Keyword {
 		k("timeout", "<name> <time>", inAll, (*parser).proxyTimeout),
 		k("unique-id-format", "<format>", inAll, (*parser).proxyUniqueID),
 		k("unique-id-header", "<name>", inAll, (*parser).proxyUniqueID),
+		k("use-server", "<server> if|unless <condition>", inBE, (*parser).proxyUseServer),
 		k("use_backend", "<backend> [if|unless <condition>]", inFE, (*parser).proxyUseBackend),
 		k("clitimeout", "<time>", inDFE, (*parser).proxyOldTimeout),
 		k("contimeout", "<time>", inDBE, (*parser).proxyOldTimeout),
@@ -84,12 +90,12 @@ func proxyKeywords() []Keyword {
 	}
 	list = append(list, noEffect(inAll, "4.2", "guid <text>", "hash-preserve-affinity <mode>", "max-keep-alive-queue <n>", "clitcpka-cnt <n>", "clitcpka-idle <time>", "clitcpka-intvl <time>",
 		"srvtcpka-cnt <n>", "srvtcpka-idle <time>", "srvtcpka-intvl <time>")...)
-	list = append(list, refused(inAll, "4.2", "appsession", "be-unpublished", "compression", "cookie <name>", "dispatch <address>",
-		"dynamic-cookie-key <key>", "email-alert", "errorfiles <name>", "errorloc <code> <url>", "errorloc302 <code> <url>", "errorloc303 <code> <url>",
-		"external-check", "filter", "filter-sequence", "force-be-switch", "force-persist", "fullconn <n>", "hash-balance-factor <n>", "hash-type", "http-error",
-		"http-send-name-header", "ignore-persist", "load-server-state-from-file", "log-steps", "max-session-srv-conns", "monitor fail", "persist", "quic-initial",
-		"rate-limit", "retry-on", "server-state-file-name", "server-template", "source <address>", "stats", "stick", "stick-table", "tcp-check",
-		"transparent", "use-fcgi-app", "use-server", "usesrc")...)
+	list = append(list, refused(inAll, "4.2", "appsession", "be-unpublished", "compression", "dispatch <address>",
+		"email-alert", "errorfiles <name>", "errorloc <code> <url>", "errorloc302 <code> <url>", "errorloc303 <code> <url>",
+		"external-check", "filter", "filter-sequence", "force-be-switch", "fullconn <n>", "hash-balance-factor <n>", "hash-type", "http-error",
+		"http-send-name-header", "load-server-state-from-file", "log-steps", "max-session-srv-conns", "monitor fail", "persist", "quic-initial",
+		"rate-limit", "server-state-file-name", "server-template", "source <address>", "stats", "stick", "stick-table", "tcp-check",
+		"transparent", "use-fcgi-app", "usesrc")...)
 	slices.SortStableFunc(list, byName)
 	return list
 }
@@ -103,7 +109,7 @@ func optionKeywords() []Keyword {
 	list := []Keyword{
 		flag("abortonclose", inAll), flag("allbackups", inDBE), flag("clitcpka", inDFE), flag("dontlog-normal", inDFE), flag("dontlognull", inDFE),
 		flag("http-buffer-request", inAll), flag("log-health-checks", inDBE), flag("log-separate-errors", inDFE), flag("logasap", inDFE),
-		flag("socket-stats", inDFE), flag("srvtcpka", inDBE),
+		flag("persist", inDBE), flag("socket-stats", inDFE), flag("srvtcpka", inDBE),
 		o("forwardfor", "[except <net>] [header <name>] [if-none]", inAll, (*parser).optionForwardFor),
 		o("http-keep-alive", "", inAll, (*parser).optionHTTPMode),
 		o("http-server-close", "", inAll, (*parser).optionHTTPMode),
@@ -126,7 +132,7 @@ func optionKeywords() []Keyword {
 		"tcp-smart-accept", "tcp-smart-connect", "use-small-buffers")...)
 	list = append(list, refused(inAll|InOption, "4.2", "accept-invalid-http-request", "accept-invalid-http-response", "accept-unsafe-violations-in-http-request",
 		"accept-unsafe-violations-in-http-response", "checkcache", "external-check", "forwarded", "h1-case-adjust-bogus-client", "h1-case-adjust-bogus-server",
-		"http-drop-request-trailers", "http-drop-response-trailers", "http-restrict-req-hdr-names <action>", "ldap-check", "mysql-check", "originalto", "persist",
+		"http-drop-request-trailers", "http-drop-response-trailers", "http-restrict-req-hdr-names <action>", "ldap-check", "mysql-check", "originalto",
 		"pgsql-check", "redis-check", "smtpchk", "spop-check", "transparent")...)
 	slices.SortStableFunc(list, byName)
 	return list

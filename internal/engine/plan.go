@@ -175,7 +175,7 @@ func (b *builder) backend(g *proxyGen) {
 		Name: p.Name, HTTP: p.Mode == "http", Algorithm: p.Balance, AlgorithmArgs: p.BalanceArgs,
 		Check:          b.check(p),
 		ConnectTimeout: p.TimeoutConnect, QueueTimeout: p.TimeoutQueue, CheckTimeout: p.TimeoutCheck,
-		Retries: 3, FullConn: g.fullConn, Redispatch: p.Redispatch, AllBackups: p.AllBackups, Reuse: p.HTTPReuse, KeepAlive: p.TCPKeepAlive,
+		Retries: 3, FullConn: g.fullConn, Redispatch: p.Redispatch, AllBackups: p.AllBackups, Persist: p.Persist, Reuse: p.HTTPReuse, KeepAlive: p.TCPKeepAlive,
 		SpreadChecks: b.cfg.Global.SpreadChecks, LogHealthChecks: p.LogHealthChecks,
 		Counters: g.back, Emit: b.e.emit,
 		Log: func(level, text string) {
@@ -190,8 +190,10 @@ func (b *builder) backend(g *proxyGen) {
 	if p.Retries != nil {
 		o.Retries = *p.Retries
 	}
+	o.NoConnectRetry = p.RetryOn != nil && !p.RetryOn.Connect
 	for _, s := range p.Servers {
 		if so, ok := b.server(g, s, c); ok {
+			nameServer(p, &so)
 			o.Servers = append(o.Servers, so)
 		}
 	}
@@ -207,6 +209,7 @@ func (b *builder) backend(g *proxyGen) {
 		Errors: b.pages(p), InspectDelay: p.InspectDelay, ResponseDelay: p.ResponseInspectDelay,
 	}
 	bo.TCPResponse = c.TCPResponse(p.TCPResponse, acls)
+	bo.Persistence = b.persistence(p, servers, c, acls)
 	if p.Kind == "listen" { // for its own frontend, whose rules are the same ones and have run
 		g.own = proxy.NewBackend(bo)
 	}

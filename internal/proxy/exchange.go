@@ -23,6 +23,7 @@ type exchange struct {
 	srv  h1.Reader // from the server
 	away absence   // of the client, while a server is sought
 	send sender    // the request body, when it does not fit into one write
+	to   belonging // the server the request belongs to
 
 	keep   bool // the client connection goes on after this exchange
 	head   bool // the client sent HEAD, whatever rules made of it: no body goes back
@@ -206,6 +207,7 @@ func (x *exchange) route() {
 	b.Counters.Reqs.Add(1)
 	b.Counters.ReqRate.Add(s.Log.ReqDone)
 	b.Counters.SessRate.Add(s.Log.ReqDone)
+	x.persistRules()
 	if b.TCPContent != nil && !x.decide(x.inspectRequest(b.TCPContent, b.InspectDelay), false) {
 		return
 	}
@@ -216,6 +218,7 @@ func (x *exchange) route() {
 		return
 	}
 	s.CaptureCookie(false)
+	x.belongs()
 	x.addFields()
 	if b.Servers == nil {
 		x.term('S', 'C')

@@ -28,8 +28,11 @@ func (x *exchange) forward() {
 			Session: &x.cl.session,
 			First:   x.cl.served == 0,
 			Fresh:   fresh,
+			Server:  x.to.server,
+			Force:   x.to.force,
 		})
 		x.away.end()
+		x.left()
 		if err != nil {
 			x.noServer(err)
 			return
@@ -441,6 +444,9 @@ func (x *exchange) respond(c *backend.Conn) {
 		}
 	}
 	s.CaptureCookie(true)
+	if p := x.b.o.Persistence; p != nil && p.Cookie != nil {
+		p.Cookie.write(x, c.Server)
+	}
 	x.b.o.AfterResponse.Run(s, o.Env)
 	o.AfterResponse.Run(s, o.Env)
 	uploading := !x.send.ended()

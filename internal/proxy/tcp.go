@@ -54,10 +54,12 @@ func (x *exchange) tcp(ctx context.Context) {
 	s.Log.BeConn = int(b.Counters.Enter())
 	x.inBackend = true
 	b.Counters.SessRate.Add(time.Now())
+	x.persistRules()
 	if !x.passes(x.inspectRequest(b.TCPContent, b.InspectDelay)) {
 		return
 	}
-	c, err := b.Servers.Connect(ctx, s, backend.ConnectOptions{Session: &x.cl.session, Fresh: true})
+	x.useServer()
+	c, err := b.Servers.Connect(ctx, s, backend.ConnectOptions{Session: &x.cl.session, Fresh: true, Server: x.to.server, Force: x.to.force})
 	if err != nil {
 		x.term('S', 'C')
 		x.connectFailed(err)
