@@ -55,7 +55,7 @@ frontend web
     bind 127.0.0.1:18443 ssl %s
     bind 127.0.0.1:18444 ssl crt %s/rsa.pem
     default_backend app
-backend app
+` + rulesFront + `backend app
     server s1 127.0.0.1:18481
 `
 )
@@ -66,7 +66,7 @@ func newBench(idle time.Duration) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{dir: dir, idle: idle}
-	if err := b.writeCertificates(); err != nil {
+	if err := errors.Join(b.writeCertificates(), b.writeRuleList()); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	ln, err := net.Listen("tcp", serverAddr)
@@ -193,7 +193,7 @@ type edge struct {
 // start runs p on the base configuration with the certificates that crt names, on core 0, and waits until it answers.
 func (b *bench) start(ctx context.Context, p program, crt, extra string) (*edge, error) {
 	cfg := filepath.Join(b.dir, p.name+".cfg")
-	if err := os.WriteFile(cfg, fmt.Appendf(nil, baseConfig, b.dir, crt, b.dir), 0o600); err != nil {
+	if err := os.WriteFile(cfg, fmt.Appendf(nil, baseConfig, b.dir, crt, b.dir, b.dir), 0o600); err != nil {
 		return nil, err
 	}
 	args := []string{"-c", "0", p.path, "-db", "-f", cfg}

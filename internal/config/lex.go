@@ -13,7 +13,7 @@ const (
 	maxFileBytes = 64 << 20 // one file
 	maxLines     = 1 << 20  // lines of one file
 	maxEnvBytes  = 16 << 20 // what setenv and presetenv may store altogether
-	maxFatal     = 50       // errors of one file, as HAProxy
+	maxFatal     = 1000     // errors of one file; HAProxy stops at 50
 	maxNesting   = 100      // nested .if
 )
 

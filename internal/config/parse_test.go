@@ -220,8 +220,8 @@ func TestNamesAreResolvedWhenThereIsAWay(t *testing.T) {
 }
 
 func TestTooManyErrorsStopAFile(t *testing.T) {
-	_, diags := parseText("global\n" + strings.Repeat(" bogus\n", 100))
-	if len(diags) != maxFatal+1 || !strings.HasSuffix(diags[maxFatal].Text, "too many fatal errors (50), stopping now.") {
+	_, diags := parseText("global\n" + strings.Repeat(" bogus\n", maxFatal+100))
+	if len(diags) != maxFatal+1 || !strings.HasSuffix(diags[maxFatal].Text, "too many fatal errors (1000), stopping now.") {
 		t.Errorf("%d messages, last %s", len(diags), diags[len(diags)-1].Text)
 	}
 }
