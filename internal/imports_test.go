@@ -24,7 +24,7 @@ var floors = map[string][]string{
 	"sock":                {},
 	"h1":                  {"stream", "sock"},
 	"rule":                {"config", "cert", "stream", "stats"},
-	"log":                 {"event", "stream", "host"},
+	"log":                 {"event", "stream", "host", "sock"},
 	"storage":             {"host"},
 	"storage/bolt":        {"storage", "host"},
 	"storage/storagetest": {"storage"},

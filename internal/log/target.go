@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gatehouse/internal/sock"
 )
 
 // Options describe one log line of the configuration.
@@ -201,6 +203,7 @@ func (t *Target) deliver(quit <-chan struct{}) {
 type sender struct {
 	o    *Options
 	conn net.Conn
+	out  *sock.IO // of conn
 }
 
 func (s *sender) close() {
@@ -243,10 +246,10 @@ func (s *sender) datagram(line []byte) bool {
 			if err != nil {
 				return false
 			}
-			s.conn = c
+			s.conn, s.out = c, sock.New(c)
 		}
 		_ = s.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
-		if _, err := s.conn.Write(line); err == nil {
+		if _, err := s.out.Write(line); err == nil {
 			return true
 		} else if errors.Is(err, os.ErrDeadlineExceeded) {
 			return false

@@ -38,6 +38,8 @@ func New(nc net.Conn) *IO {
 		raw, err = s.SyscallConn()
 	case *net.UnixConn:
 		raw, err = s.SyscallConn()
+	case *net.UDPConn: // a connected one: each Write is a datagram
+		raw, err = s.SyscallConn()
 	default:
 		return nil
 	}
