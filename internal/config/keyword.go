@@ -12,10 +12,11 @@ const (
 	Honoured State = iota // it does what the manual says
 	NoEffect              // accepted with one NOTICE line: it cannot mean anything here
 	Refused               // known to HAProxy 3.4, not supported: an error with file and line
+	Partial               // it does what the manual says but for what Note tells
 )
 
 func (s State) String() string {
-	return [...]string{"honoured", "accepted without effect", "not supported"}[s]
+	return [...]string{"supported", "without effect", "refused", "partial"}[s]
 }
 
 // Place is a set of places where a keyword may stand.

@@ -5,19 +5,21 @@ import (
 	"strings"
 )
 
-// KeywordsMarkdown renders the keyword table as docs/keywords.md.
+// KeywordsMarkdown renders the keyword table for docs/keywords.md; package rule has the rest of that page.
 func KeywordsMarkdown() string {
 	t := newTables()
 	var b strings.Builder
 	b.WriteString("# Keywords\n\n" +
-		"Generated from the keyword table in `internal/config`; run `go test ./internal/config -run KeywordsPage -update` to rewrite it.\n" +
-		"The numbers are sections of HAProxy's configuration manual, version 3.4. A keyword that is not supported is refused\n" +
-		"with file and line. A keyword without effect is accepted with one NOTICE line.\n")
+		"Every keyword, action, sample fetch and converter of HAProxy 3.4 and what becomes of it here. Generated from the tables of\n" +
+		"`internal/config` and `internal/rule`; `go test ./internal/rule -run KeywordsPage -update` rewrites it. The numbers are sections\n" +
+		"of HAProxy's configuration manual. What is refused is an error with file and line that says \"not supported\". What is without\n" +
+		"effect is accepted with one NOTICE line.\n")
 	counts := map[State]int{}
 	for _, k := range Keywords() {
 		counts[k.State]++
 	}
-	fmt.Fprintf(&b, "\n%d honoured, %d accepted without effect, %d not supported.\n", counts[Honoured], counts[NoEffect], counts[Refused])
+	fmt.Fprintf(&b, "\nKeywords: %d supported, %d partial, %d without effect, %d refused.\n",
+		counts[Honoured], counts[Partial], counts[NoEffect], counts[Refused])
 	parts := []struct {
 		title string
 		t     *table
