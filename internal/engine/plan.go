@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/backend"
@@ -49,6 +50,7 @@ type builder struct {
 	plan  *plan
 	last  *generation // the one that serves, nil at start
 	host  string
+	keys  rule.JWTKeys
 }
 
 // Load plans the next generation. Another Load replaces the plan. The configuration is never nil.
@@ -146,6 +148,15 @@ func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
 			g := b.plan.byName[name]
 			return g != nil && g.cfg.Kind != "frontend"
 		},
+		Frontends: func(name string) bool {
+			g := b.plan.byName[name]
+			return g != nil && g.cfg.Kind != "backend"
+		},
+		Servers: func(backend, server string) bool {
+			g := b.plan.byName[backend]
+			return g != nil && slices.ContainsFunc(g.cfg.Servers, func(s *config.Server) bool { return s.Name == server })
+		},
+		DefaultBackend: p.DefaultBackend, Keys: &b.keys,
 		LookupEnv: func(name string) (string, bool) { v, ok := b.cfg.Env[name]; return v, ok },
 		Captures:  p.Captures,
 		Hostname:  b.host, Pid: os.Getpid(), Kind: p.Kind, Proxy: p.Name, HTTP: p.Mode == "http",

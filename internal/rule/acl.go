@@ -11,6 +11,15 @@ import (
 // ACLs are the named conditions of one proxy.
 type ACLs struct {
 	byName map[string]*acl
+	find   func(name string) *acl // a name of these or a predefined one; nil when there is none
+}
+
+// lookup finds an ACL while a sample expression is compiled, nil when there is none of that name.
+func (set *ACLs) lookup(name string) *acl {
+	if set == nil {
+		return nil
+	}
+	return set.find(name)
 }
 
 // acl is true when one of its tests is.
@@ -76,6 +85,14 @@ var predefined = map[string][]string{
 // ACLs compiles the acl lines of one proxy. Lines with the same name are alternatives.
 func (c *Compiler) ACLs(list []config.ACL) *ACLs {
 	set := &ACLs{byName: map[string]*acl{}}
+	set.find = func(name string) *acl {
+		a, err := c.findACL(name, config.Pos{}, set)
+		if err != nil {
+			return nil
+		}
+		return a
+	}
+	c.named = set
 	for _, line := range list {
 		if err := checkACLName(line.Name); err != "" {
 			c.Diags.Alert(line.Pos, "%s", err)

@@ -96,16 +96,18 @@ func bindSetVarFmt(p *ruleParser) (actionFunc, error) {
 	}, nil
 }
 
-func assignVar(s *stream.Stream, env Env, v variable, tests []varTest, val Value) {
+// assignVar keeps val unless a test forbids it; false says that one did.
+func assignVar(s *stream.Stream, env Env, v variable, tests []varTest, val Value) bool {
 	if len(tests) > 0 {
 		old, exists := v.get(s, env)
 		for _, t := range tests {
 			if !t(old, exists, val) {
-				return
+				return false
 			}
 		}
 	}
 	v.set(s, env, val)
+	return true
 }
 
 func bindUnsetVar(p *ruleParser) (actionFunc, error) {

@@ -20,9 +20,10 @@ const (
 	argMask4
 	argMask6
 	argBackend
+	argFrontend
 )
 
-var argNames = [...]string{"integer", "string", "regex", "IPv4 address", "IPv6 address", "IPv4 mask", "IPv6 mask", "backend"}
+var argNames = [...]string{"integer", "string", "regex", "IPv4 address", "IPv6 address", "IPv4 mask", "IPv6 mask", "backend", "frontend"}
 
 // argSpec declares arguments: the first min of kinds are mandatory.
 type argSpec struct {
@@ -151,7 +152,7 @@ var errEmptyArg = fmt.Errorf("empty argument")
 
 func parseArg(word string, kind argKind) (a arg, err error) {
 	a.str = word
-	if word == "" && kind != argStr && kind != argReg && kind != argBackend {
+	if word == "" && kind != argStr && kind != argReg && kind != argBackend && kind != argFrontend {
 		return a, errEmptyArg
 	}
 	switch kind {

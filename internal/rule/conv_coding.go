@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"hash/crc32"
-	"strings"
 
 	"gatehouse/internal/stream"
 )
@@ -39,7 +38,7 @@ func codingConverters() []converter {
 			return f, nil
 		}},
 		{"digest", takes(1, argStr), bin, bin, false, "digest by OpenSSL's name: md5, sha1, sha224, sha256, sha384, sha512", func(a args) (convFunc, error) {
-			f := digests[strings.ReplaceAll(strings.ToLower(a.str(0)), "sha2-", "sha")]
+			f := digests[digestName(a.str(0))]
 			if f == nil {
 				return nil, fmt.Errorf("algorithm must be a valid OpenSSL message digest name")
 			}
@@ -155,7 +154,7 @@ func appendURLDecoded(dst, b []byte, form bool) ([]byte, bool) {
 
 func bindURLEnc(a args) (convFunc, error) {
 	if a.str(0) != "" && a.str(0) != "query" {
-		return nil, fmt.Errorf("expects 'query' or nothing")
+		return nil, fmt.Errorf("Unexpected encode type. Allowed value is 'query'")
 	}
 	return func(s *stream.Stream, _ Env, v Value) (Value, bool) {
 		b := s.Work()

@@ -59,6 +59,9 @@ func bindCut(cut func(b []byte, n int64, delims string, count int64) ([]byte, bo
 		if n == 0 {
 			return nil, fmt.Errorf("Unexpected value 0 for index")
 		}
+		if delims == "" {
+			return nil, fmt.Errorf("Empty separators list")
+		}
 		if count < 0 {
 			return nil, fmt.Errorf("expects a non-negative number of fields")
 		}
@@ -279,10 +282,16 @@ func bindBytes(a args) (convFunc, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !from.isVar && from.num < 0 {
+		return nil, fmt.Errorf("expects a non-negative integer")
+	}
 	length := operand{num: 1<<63 - 1}
 	if a.len() > 1 {
 		if length, err = parseOperand(a.str(1)); err != nil {
 			return nil, err
+		}
+		if !length.isVar && length.num <= 0 {
+			return nil, fmt.Errorf("expects a positive integer")
 		}
 	}
 	return func(s *stream.Stream, env Env, v Value) (Value, bool) {

@@ -52,6 +52,11 @@ var sameInHAProxy = []string{
 	"%ci", "%{+Q}ci", "%{+X}ci", "%fi", "%{+X}fi", "%f", "%{+Q}f", "%ft", "%b", "%s", "%{+Q}s", "%r", "%{+Q}r", "%HM", "%HU", "%HP", "%HQ", "%HV", "%{+Q}HV", "%{+E}HU", "%rc", "%Th",
 	"%CC", "%CS", "%{+Q}CC", "%hr", "%hrl", "%ID", "%{+Q}ID", "%sslv", "%sslc", "%%x", "a  b", " lead", "100%%", "%{+X}[int(10)]", "%{+E}[hdr(x-ctl)]", "%[str(a]b)]",
 	"%{+Q}o%ci %cp%{-Q}o", "%[rand(1)]", "%[str(x),iif(a,b)]", "%si", "%bi", "%sp", "%bq", "%sq",
+	"%[str(abc),djb2]", "%[str(abcdefghijk),djb2(1)]", "%[str(abc),sdbm]", "%[str(abc),wt6]", "%[str(abcdefghij),wt6(1)]", "%[str(),xxh32]", "%[str(abcdefghijklmnopqrstuvwxyz),xxh32(5)]", "%[str(abc),xxh64]", "%[str(abc),xxh64(77)]",
+	"%[str(abc),xxh3]", "%[str(abc),xxh3(77)]", "%[str(abc),hmac(sha1,a2V5),hex]", "%[bin(01020304050607),be2dec(:,2)]", "%[bin(01020304050607),be2dec(-,2,1)]", "%[bin(01020304050607),be2hex(:,2)]", "%[bin(0102030405060708),be2hex(,3,1)]", "%[int(3232235777),htonl,hex]",
+	"%[str(mmm),secure_memcmp(txn.v)]", "%[str(mm),secure_memcmp(txn.v)]", "%[str(mm),secure_memcmp(txn.nope)]", "%[str(a),add_item(',',txn.v,-x)]", "%[str(),add_item(',',txn.v,-x)]", "%[str(a),add_item(',',txn.nope)]",
+	"%[str('fr;q=0.5,en;q=0.9,es'),language(fr;en)]", "%[str('fr-FR;q=0.5, en-US;q=0.45'),language(fr-BE;en)]", "%[str('de'),language(fr;en,en)]", "%[int(784111777),http_date]", "%[int(784111777123),http_date(0,ms)]", "%[int(784111777),utime('%a %b %d %H:%M:%S %Y %j %U %W %V')]",
+	"%[str(x),json_query('$.a')]", "%[str('{\"a\":{\"b\":[1,true]}}'),json_query('$.a.b[0]')]", "%[str('{\"a\":1.5}'),json_query('$.a')]", "%[str(a.b.c),jwt_verify(HS256,x)]", "%[str(x),set-var(txn.set),upper]", "%[proc]", "%[stopping]",
 }
 
 const wireRequest = "GET /a/b.c/d;p?x=1&y=two+z%20w&n&q=%41?&x=2 HTTP/1.1\r\n" +

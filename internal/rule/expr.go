@@ -70,7 +70,10 @@ func (x *Expr) Text(s *stream.Stream, env Env) ([]byte, bool) {
 	if ok {
 		v, ok = cast(s, v, stream.KindStr)
 	}
-	return v.Bytes, ok
+	if !ok {
+		return nil, false
+	}
+	return v.Bytes, true
 }
 
 func (x *Expr) convert(s *stream.Stream, env Env, v Value) (Value, bool) {

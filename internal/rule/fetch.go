@@ -17,7 +17,8 @@ type fetch struct {
 var noArgs = argSpec{}
 
 // fetches is the table of all sample fetches by name, old names included.
-var fetches = index(func(f *fetch) string { return f.name }, connFetches(), tlsFetches(), httpFetches(), processFetches(), captureFetches())
+var fetches = index(func(f *fetch) string { return f.name }, connFetches(), tlsFetches(), httpFetches(), processFetches(), captureFetches(),
+	loadFetches(), timerFetches())
 
 // index makes one table of several lists.
 func index[T any](name func(*T) string, lists ...[]T) map[string]*T {

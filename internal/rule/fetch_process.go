@@ -160,13 +160,9 @@ func bindUUID(a args) (source, error) {
 }
 
 func bindNbsrv(a args) (source, error) {
-	name := a.str(0)
-	if name == "" {
-		if name = a.c.Proxy; a.c.Kind == "frontend" {
-			return source{}, fmt.Errorf("proxy '%s', referenced in arg 1 of fetch method 'nbsrv', has not backend capability", name)
-		}
-	} else if a.c.Backends != nil && !a.c.Backends(name) {
-		return source{}, fmt.Errorf("unable to find backend '%s' referenced in arg 1 of fetch method 'nbsrv'", name)
+	name, err := a.proxy("nbsrv", false)
+	if err != nil {
+		return source{}, err
 	}
 	return source{one: func(_ *stream.Stream, env Env) (Value, bool) {
 		if env == nil {
@@ -178,12 +174,9 @@ func bindNbsrv(a args) (source, error) {
 }
 
 func bindServerUp(a args) (source, error) {
-	backend, server := a.c.Proxy, a.str(0)
-	for i := 0; i < len(server); i++ {
-		if server[i] == '/' {
-			backend, server = server[:i], server[i+1:]
-			break
-		}
+	backend, server, err := a.server("srv_is_up")
+	if err != nil {
+		return source{}, err
 	}
 	return source{one: func(_ *stream.Stream, env Env) (Value, bool) {
 		if env == nil {

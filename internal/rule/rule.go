@@ -37,6 +37,8 @@ type Env interface {
 	// Var and SetVar keep the variables of scope proc. SetVar gets a value of its own; unset tells to remove it.
 	Var(name string) (Value, bool)
 	SetVar(name string, v Value, unset bool)
+	// Fact returns a number that the process knows; proxy and server are those the fact is of. False: there is no such thing.
+	Fact(f Fact, proxy, server string) (int64, bool)
 	// Now is the time of day.
 	Now() time.Time
 }
@@ -58,6 +60,20 @@ type Compiler struct {
 	slots    stream.CaptureSlots // declared so far
 	declared int                 // how many of Captures are among them
 	ids      []captureID         // used by rules, to be found at the end
+
+	Frontends      func(name string) bool              // whether a frontend exists; nil believes every name
+	Servers        func(backend, server string) bool   // whether a server exists; nil believes every name
+	DefaultBackend string                              // default_backend of the section, for fe_defbe
+	Keys           *JWTKeys                            // shared by the compilers of one generation; nil makes its own
+	Sink           func(name string) func(line []byte) // finds or makes an event sink, for debug; nil finds none
+	named          *ACLs                               // of the proxy, while they are compiled and afterwards
+}
+
+func (c *Compiler) jwtKeys() *JWTKeys {
+	if c.Keys == nil {
+		c.Keys = new(JWTKeys)
+	}
+	return c.Keys
 }
 
 // VerdictKind says how the run of a set ended.

@@ -19,6 +19,12 @@ func (testEnv) Nbsrv(backend string) (int, bool) { return 2, backend == "web" }
 func (testEnv) ServerUp(backend, server string) (up, ok bool) {
 	return server == "s1", backend == "web"
 }
+func (testEnv) Fact(f Fact, proxy, server string) (int64, bool) {
+	if f == FactStopping {
+		return 0, true
+	}
+	return int64(f) + 100, proxy != "nope" && server != "nope"
+}
 func (e testEnv) Var(name string) (Value, bool) { v, ok := e.vars[name]; return v, ok }
 func (testEnv) Now() time.Time                  { return time.Unix(1700000000, 5e8) }
 func (e testEnv) SetVar(name string, v Value, unset bool) {

@@ -30,7 +30,7 @@ func TestFetchesOfTheProcess(t *testing.T) {
 	env := newEnv()
 	env.vars["x"] = text([]byte("pv"))
 	for _, row := range [][2]string{
-		{"%[nbsrv(web)]", "2"}, {"%[srv_is_up(web/s1)]", "1"}, {"%[srv_is_up(web/s2)]", "0"}, {"%[srv_is_up(nope/s2)]", ""},
+		{"%[nbsrv(web)]", "2"}, {"%[srv_is_up(web/s1)]", "1"}, {"%[srv_is_up(web/s2)]", "0"},
 		{"%[date]", "1700000000"}, {"%[date(-5)]", "1699999995"}, {"%[date(0,ms)]", "1700000000500"}, {"%[hostname] %[pid]", "edge1 4242"},
 		{"%[env(SET)]", "value of SET"}, {"%[env(UNSET)]", ""}, {"%[unique-id]", "id-1"}, {"%[var(proc.x)]", "pv"}, {"%[var(proc.y)]", ""},
 		{"%[rand(0)]", "0"}, {"%H %pid %ID", "edge1 4242 id-1"}, {"%{+X}pid", "1092"}, {"%[hdr_ip(x)]", ""}, {"%[srv_name]", ""},
