@@ -13,6 +13,9 @@ func (p *parser) finish() {
 	for _, px := range p.cfg.Proxies {
 		p.finishProxy(px)
 	}
+	for _, l := range p.cfg.Userlists {
+		p.finishUserlist(l)
+	}
 	for name := range p.cfg.Gatehouse.PersistBy {
 		p.finishPersist(name)
 	}
@@ -43,6 +46,7 @@ func (p *parser) finishProxy(px *Proxy) {
 	fe, be := sides(px.Kind)
 	px.HTTPRequest = append(px.HTTPRequest, st.redirects...)
 	p.finishCheck(px, st)
+	p.finishAnswers(px)
 	px.TCPKeepAlive = fe && px.ClientKeepAlive || be && px.ServerKeepAlive
 	if px.Balance == "" {
 		px.Balance = "roundrobin"

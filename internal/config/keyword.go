@@ -38,6 +38,8 @@ const (
 	InLoad // on load lines, and with ssl-f-use
 	InACME
 	InGatehouse
+	InHTTPErrors
+	InUserlist
 
 	inFE  = InFrontend | InListen
 	inBE  = InBackend | InListen
@@ -49,7 +51,7 @@ const (
 )
 
 var placeNames = []string{"sections", "global", "defaults", "named defaults", "frontend", "backend", "listen", "bind", "server",
-	"option", "timeout", "crt-store", "load", "acme", "gatehouse"}
+	"option", "timeout", "crt-store", "load", "acme", "gatehouse", "http-errors", "userlist"}
 
 func (p Place) String() string {
 	var names []string
@@ -81,11 +83,11 @@ type Keyword struct {
 func (k *Keyword) Own() bool { return k.own }
 
 // Keywords returns the whole table, sorted by place as it is used: sections, global, proxies, options, timeouts, bind,
-// server, crt-store, acme, gatehouse.
+// server, crt-store, acme, gatehouse, http-errors, userlist.
 func Keywords() []Keyword {
 	t := newTables()
 	var all []Keyword
-	for _, part := range []*table{t.section, t.global, t.proxy, t.option, t.timeout, t.bind, t.server, t.crtStore, t.load, t.acme, t.gatehouse} {
+	for _, part := range []*table{t.section, t.global, t.proxy, t.option, t.timeout, t.bind, t.server, t.crtStore, t.load, t.acme, t.gatehouse, t.httpErrors, t.userlist} {
 		all = append(all, part.list...)
 	}
 	return all
@@ -120,22 +122,24 @@ func (t *table) nearest(word string, in Place, more ...string) string {
 // tables are all keyword tables. They are values of one parser, not of the package, so that an entry's parse function
 // may itself look into them.
 type tables struct {
-	section, global, proxy, option, timeout, bind, server, crtStore, load, acme, gatehouse *table
+	section, global, proxy, option, timeout, bind, server, crtStore, load, acme, gatehouse, httpErrors, userlist *table
 }
 
 func newTables() *tables {
 	return &tables{
-		section:   newTable(sectionKeywords()),
-		global:    newTable(globalKeywords()),
-		proxy:     newTable(proxyKeywords()),
-		option:    newTable(optionKeywords()),
-		timeout:   newTable(timeoutKeywords()),
-		bind:      newTable(bindKeywords()),
-		server:    newTable(serverKeywords()),
-		crtStore:  newTable(crtStoreKeywords()),
-		load:      newTable(loadKeywords()),
-		acme:      newTable(acmeKeywords()),
-		gatehouse: newTable(gatehouseKeywords()),
+		section:    newTable(sectionKeywords()),
+		global:     newTable(globalKeywords()),
+		proxy:      newTable(proxyKeywords()),
+		option:     newTable(optionKeywords()),
+		timeout:    newTable(timeoutKeywords()),
+		bind:       newTable(bindKeywords()),
+		server:     newTable(serverKeywords()),
+		crtStore:   newTable(crtStoreKeywords()),
+		load:       newTable(loadKeywords()),
+		acme:       newTable(acmeKeywords()),
+		gatehouse:  newTable(gatehouseKeywords()),
+		httpErrors: newTable(httpErrorsKeywords()),
+		userlist:   newTable(userlistKeywords()),
 	}
 }
 

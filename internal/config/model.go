@@ -21,13 +21,15 @@ type Setting struct {
 
 // Config is one whole configuration: every file that was read, in order, as typed values.
 type Config struct {
-	Files     []string // names of the files that were read, in order
-	Global    Global
-	Proxies   []*Proxy // frontends, backends and listens, in the order they were written
-	CrtStores []*CrtStore
-	ACMEs     []*ACME
-	Gatehouse Gatehouse
-	Env       map[string]string // the environment after setenv, presetenv, unsetenv, resetenv
+	Files      []string // names of the files that were read, in order
+	Global     Global
+	Proxies    []*Proxy // frontends, backends and listens, in the order they were written
+	CrtStores  []*CrtStore
+	HTTPErrors []*HTTPErrors
+	Userlists  []*Userlist
+	ACMEs      []*ACME
+	Gatehouse  Gatehouse
+	Env        map[string]string // the environment after setenv, presetenv, unsetenv, resetenv
 }
 
 // Global is what the global sections say (manual section 3). Pointers and empty strings are unset.
@@ -156,9 +158,12 @@ type Proxy struct {
 	HTTPCheck       *HTTPCheck
 	SSLHelloCheck   bool
 	TCPCheck        bool
-	ErrorFiles      []ErrorFile
-	MonitorURI      string
-	StatsURI        string // stats uri; "" when the page is off
+
+	Errors           []ErrorLine // what is answered to requests that fail, in the order written
+	MonitorURI       string
+	MonitorFail      []Rule // conditions of monitor fail
+	HTTPIgnoreProbes bool
+	Stats            *Stats // stats lines; nil when there is no page
 }
 
 // Text is one string argument with its place, compiled by another room.
@@ -333,11 +338,4 @@ type HTTPCheck struct {
 	Expect               []string // words of the one http-check expect line, nil for 2xx and 3xx
 	Pos                  Pos
 	DisableOn404         bool
-}
-
-// ErrorFile is one errorfile line.
-type ErrorFile struct {
-	Pos  Pos
-	Code int
-	Path string
 }

@@ -83,6 +83,8 @@ func flagField(px *Proxy, name string) *bool {
 		return &px.DontLogNull
 	case "http-buffer-request":
 		return &px.HTTPBufferReq
+	case "http-ignore-probes":
+		return &px.HTTPIgnoreProbes
 	case "log-health-checks":
 		return &px.LogHealthChecks
 	case "log-separate-errors":

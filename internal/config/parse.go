@@ -112,6 +112,7 @@ type parser struct {
 	ids     map[int]*Proxy
 	store   *CrtStore
 	acme    *ACME
+	users   *Userlist
 	state   map[*Proxy]*proxyState
 	loads   map[string]bool // names that load lines have taken
 }
@@ -389,6 +390,10 @@ func (p *parser) inSection(s *statement) {
 		p.lookup(s, p.t.acme, InACME)
 	case "gatehouse":
 		p.lookup(s, p.t.gatehouse, InGatehouse)
+	case "http-errors":
+		p.lookup(s, p.t.httpErrors, InHTTPErrors)
+	case "userlist":
+		p.lookup(s, p.t.userlist, InUserlist)
 	default:
 		p.proxyLine(s)
 	}

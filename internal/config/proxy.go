@@ -124,24 +124,6 @@ func (p *parser) proxyLogFormat(s *statement) {
 	}
 }
 
-// errorCodes are the statuses that have an error page.
-var errorCodes = []int{200, 400, 401, 403, 404, 405, 407, 408, 410, 413, 414, 421, 422, 425, 429, 431, 500, 501, 502, 503, 504}
-
-func (p *parser) proxyErrorFile(s *statement) {
-	code := atol(s.arg(1))
-	switch {
-	case s.arg(1) == "" || s.arg(2) == "":
-		p.alert("%s : expects <status_code> and <file> as arguments.", s.arg(0))
-	case s.arg(3) != "":
-		p.alert("%s : expects exactly two arguments.", s.arg(0))
-	case !slices.Contains(errorCodes, code):
-		p.alert("%s : status code '%d' not handled.", s.arg(0), code)
-	default:
-		s.px.ErrorFiles = slices.DeleteFunc(s.px.ErrorFiles, func(e ErrorFile) bool { return e.Code == code })
-		s.px.ErrorFiles = append(s.px.ErrorFiles, ErrorFile{Pos: s.pos, Code: code, Path: s.arg(2)})
-	}
-}
-
 // proxyRule reads http-request, http-response and http-after-response.
 func (p *parser) proxyRule(s *statement) {
 	set := s.arg(0)

@@ -222,8 +222,10 @@ func cloneProxy(from *Proxy) *Proxy {
 	c.TCPConnection, c.TCPSession = slices.Clone(from.TCPConnection), slices.Clone(from.TCPSession)
 	c.TCPContent, c.TCPResponse = slices.Clone(from.TCPContent), slices.Clone(from.TCPResponse)
 	c.Logs = slices.Clone(from.Logs)
-	c.ErrorFiles = slices.Clone(from.ErrorFiles)
 	c.Cookie, c.RetryOn = clonePtr(from.Cookie), clonePtr(from.RetryOn)
+	c.Errors = slices.Clone(from.Errors)
+	c.MonitorFail = nil
+	c.Stats = cloneStats(from.Stats)
 	c.BalanceArgs = slices.Clone(from.BalanceArgs)
 	c.Retries, c.Redispatch = clonePtr(from.Retries), clonePtr(from.Redispatch)
 	c.LogFormat, c.LogFormatSD, c.ErrorLogFormat = clonePtr(from.LogFormat), clonePtr(from.LogFormatSD), clonePtr(from.ErrorLogFormat)

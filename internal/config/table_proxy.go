@@ -15,11 +15,13 @@ func sectionKeywords() []Keyword {
 		sec("frontend", "<name> [from <defaults>]", "4", (*parser).beginProxy),
 		{Name: "gatehouse", In: InFile, own: true, hides: true, parse: (*parser).beginGatehouse, Note: "what HAProxy has no word for"},
 		sec("global", "", "3", (*parser).beginGlobal),
+		sec("http-errors", "<name>", "12.4", (*parser).beginHTTPErrors),
 		sec("listen", "<name> [from <defaults>]", "4", (*parser).beginProxy),
+		sec("userlist", "<name>", "12.2", (*parser).beginUserlist),
 	}
-	for _, k := range [][2]string{{"cache <name>", "6.2.1"}, {"fcgi-app <name>", "10.1.1"}, {"healthcheck <name>", "12.9"}, {"http-errors <name>", "12.4"},
+	for _, k := range [][2]string{{"cache <name>", "6.2.1"}, {"fcgi-app <name>", "10.1.1"}, {"healthcheck <name>", "12.9"},
 		{"log-forward <name>", "12.6"}, {"log-profile <name>", "8.3.5"}, {"mailers <name>", "12.3"}, {"namespace_list", ""}, {"peers <name>", "11.2"},
-		{"program <name>", ""}, {"resolvers <name>", "5.3.2"}, {"ring <name>", "12.5"}, {"traces", "12.1"}, {"userlist <name>", "12.2"}} {
+		{"program <name>", ""}, {"resolvers <name>", "5.3.2"}, {"ring <name>", "12.5"}, {"traces", "12.1"}} {
 		list = append(list, refused(InFile, k[1], k[0])...)
 	}
 	slices.SortStableFunc(list, byName)
@@ -47,11 +49,16 @@ func proxyKeywords() []Keyword {
 		k("enabled", "", inAll, (*parser).proxyDisabled),
 		k("error-log-format", "<format>", inAll, (*parser).proxyLogFormat),
 		k("errorfile", "<code> <file>", inAll, (*parser).proxyErrorFile),
+		k("errorfiles", "<name> [<code> ...]", inAll, (*parser).proxyErrorFiles),
+		k("errorloc", "<code> <url>", inAll, (*parser).proxyErrorFile),
+		k("errorloc302", "<code> <url>", inAll, (*parser).proxyErrorFile),
+		k("errorloc303", "<code> <url>", inAll, (*parser).proxyErrorFile),
 		k("force-persist", "if|unless <condition>", inBE, (*parser).proxyPersistRule),
 		k("http-after-response", "<action> ... [if|unless <condition>]", inRul, (*parser).proxyRule),
 		k("http-check", "send ... | expect ... | disable-on-404", inDBE, (*parser).proxyHTTPCheck),
 		k("http-request", "<action> ... [if|unless <condition>]", inRul, (*parser).proxyRule),
 		k("http-response", "<action> ... [if|unless <condition>]", inRul, (*parser).proxyRule),
+		k("http-error", "status <code> [content-type <type>] [default-errorfiles|errorfile|errorfiles|file|lf-file|string|lf-string ...] [hdr <name> <format>] ...", inAll, (*parser).proxyHTTPError),
 		k("http-reuse", "never|safe|aggressive|always", inDBE, (*parser).proxyHTTPReuse),
 		k("id", "<number>", inPx, (*parser).proxyID),
 		k("ignore-persist", "if|unless <condition>", inBE, (*parser).proxyPersistRule),
@@ -61,6 +68,7 @@ func proxyKeywords() []Keyword {
 		k("log-tag", "<text>", inAll, (*parser).proxyLogTag),
 		k("maxconn", "<number>", inDFE, (*parser).proxyNumber),
 		k("mode", "tcp|http", inAll, (*parser).proxyMode),
+		k("monitor", "fail if|unless <condition>", inFE|InDefaults, (*parser).proxyMonitor),
 		k("monitor-uri", "<uri>", inDFE, (*parser).proxyMonitorURI),
 		k("option", "<option>", inAll, (*parser).proxyOption),
 		k("redirect", "location|prefix|scheme <to> [<option> ...] [if|unless <condition>]", inPx, (*parser).proxyRedirect),
@@ -68,6 +76,7 @@ func proxyKeywords() []Keyword {
 		k("retry-on", "none | <condition> ...", inDBE, (*parser).proxyRetryOn),
 		k("server", "<name> <address>[:<port>] [<server keyword> ...]", inBE, (*parser).proxyServer),
 		k("ssl-f-use", "[crt <file>] [<load keyword> ...]", inFE, (*parser).proxySSLFUse),
+		k("stats", "enable | uri <prefix> | auth <user>:<password> | admin if|unless <condition> | ...", inAll, (*parser).proxyStats),
 		k("tcp-request", "connection|session|content <action> ... [if|unless <condition>] | inspect-delay <time>", inAll, (*parser).tcpRequest),
 		k("tcp-response", "content <action> ... [if|unless <condition>] | inspect-delay <time>", inAll, (*parser).tcpResponse),
 		k("timeout", "<name> <time>", inAll, (*parser).proxyTimeout),
@@ -91,10 +100,10 @@ func proxyKeywords() []Keyword {
 	list = append(list, noEffect(inAll, "4.2", "guid <text>", "hash-preserve-affinity <mode>", "max-keep-alive-queue <n>", "clitcpka-cnt <n>", "clitcpka-idle <time>", "clitcpka-intvl <time>",
 		"srvtcpka-cnt <n>", "srvtcpka-idle <time>", "srvtcpka-intvl <time>")...)
 	list = append(list, refused(inAll, "4.2", "appsession", "be-unpublished", "compression", "dispatch <address>",
-		"email-alert", "errorfiles <name>", "errorloc <code> <url>", "errorloc302 <code> <url>", "errorloc303 <code> <url>",
-		"external-check", "filter", "filter-sequence", "force-be-switch", "fullconn <n>", "hash-balance-factor <n>", "hash-type", "http-error",
-		"http-send-name-header", "load-server-state-from-file", "log-steps", "max-session-srv-conns", "monitor fail", "persist", "quic-initial",
-		"rate-limit", "server-state-file-name", "server-template", "source <address>", "stats", "stick", "stick-table", "tcp-check",
+		"email-alert",
+		"external-check", "filter", "filter-sequence", "force-be-switch", "fullconn <n>", "hash-balance-factor <n>", "hash-type",
+		"http-send-name-header", "load-server-state-from-file", "log-steps", "max-session-srv-conns", "persist", "quic-initial",
+		"rate-limit", "server-state-file-name", "server-template", "source <address>", "stick", "stick-table", "tcp-check",
 		"transparent", "use-fcgi-app", "usesrc")...)
 	slices.SortStableFunc(list, byName)
 	return list
@@ -108,7 +117,7 @@ func optionKeywords() []Keyword {
 	flag := func(name string, in Place) Keyword { return o(name, "", in, (*parser).optionFlag) }
 	list := []Keyword{
 		flag("abortonclose", inAll), flag("allbackups", inDBE), flag("clitcpka", inDFE), flag("dontlog-normal", inDFE), flag("dontlognull", inDFE),
-		flag("http-buffer-request", inAll), flag("log-health-checks", inDBE), flag("log-separate-errors", inDFE), flag("logasap", inDFE),
+		flag("http-buffer-request", inAll), flag("http-ignore-probes", inDFE), flag("log-health-checks", inDBE), flag("log-separate-errors", inDFE), flag("logasap", inDFE),
 		flag("persist", inDBE), flag("socket-stats", inDFE), flag("srvtcpka", inDBE),
 		o("forwardfor", "[except <net>] [header <name>] [if-none]", inAll, (*parser).optionForwardFor),
 		o("http-keep-alive", "", inAll, (*parser).optionHTTPMode),
@@ -127,7 +136,7 @@ func optionKeywords() []Keyword {
 		{Name: "http_proxy", In: inAll | InOption, State: Refused, Manual: "4.2", hides: true, parse: (*parser).optionGone, Note: "removed from HAProxy in 2.5"},
 	}
 	// What the kernel, Go's runtime or our codecs do anyway, or do not have.
-	list = append(list, noEffect(inAll|InOption, "4.2", "contstats", "disable-h2-upgrade", "http-ignore-probes", "http-no-delay", "http-pretend-keepalive", "http-use-proxy-header",
+	list = append(list, noEffect(inAll|InOption, "4.2", "contstats", "disable-h2-upgrade", "http-no-delay", "http-pretend-keepalive", "http-use-proxy-header",
 		"idle-close-on-response", "independent-streams", "nolinger", "prefer-last-server", "splice-auto", "splice-request", "splice-response",
 		"tcp-smart-accept", "tcp-smart-connect", "use-small-buffers")...)
 	list = append(list, refused(inAll|InOption, "4.2", "accept-invalid-http-request", "accept-invalid-http-response", "accept-unsafe-violations-in-http-request",

@@ -10,7 +10,6 @@ import (
 	"gatehouse/internal/cert"
 	"gatehouse/internal/certstore"
 	"gatehouse/internal/config"
-	"gatehouse/internal/host"
 	"gatehouse/internal/proxy"
 	"gatehouse/internal/rule"
 	"gatehouse/internal/stats"
@@ -51,6 +50,9 @@ type builder struct {
 	last  *generation // the one that serves, nil at start
 	host  string
 	keys  rule.JWTKeys
+
+	pagesOf map[string]map[int]*rule.Answer // by http-errors section
+	told    map[config.Pos]bool             // lines of defaults sections whose faults were told
 }
 
 // Load plans the next generation. Another Load replaces the plan. The configuration is never nil.
@@ -101,6 +103,7 @@ func (b *builder) build() {
 	b.plan.logger = b.logger(&config.Proxy{Logs: b.cfg.Global.Logs})
 	b.certificates()
 	b.fullConns()
+	b.errorSections()
 	for _, g := range b.plan.proxies {
 		if g.cfg.Kind != "frontend" {
 			b.backend(g)
@@ -160,12 +163,12 @@ func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
 		LookupEnv: func(name string) (string, bool) { v, ok := b.cfg.Env[name]; return v, ok },
 		Captures:  p.Captures,
 		Hostname:  b.host, Pid: os.Getpid(), Kind: p.Kind, Proxy: p.Name, HTTP: p.Mode == "http",
+		BufSize: b.cfg.Global.BufSize, Errors: b.errorSection,
 	}
 }
 
 const (
 	maxRuleFile = 64 << 20 // pattern files
-	maxPage     = 1 << 20  // error files
 )
 
 func (b *builder) backend(g *proxyGen) {
@@ -217,7 +220,7 @@ func (b *builder) backend(g *proxyGen) {
 	bo := proxy.BackendOptions{
 		Name: p.Name, HTTP: p.Mode == "http", Servers: servers, Timeouts: timeouts(p), Counters: g.back,
 		HTTPClose: p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq, NoAbortOnClose: p.NoAbortOnClose,
-		Errors: b.pages(p), InspectDelay: p.InspectDelay, ResponseDelay: p.ResponseInspectDelay,
+		Errors: b.pages(p, rules), InspectDelay: p.InspectDelay, ResponseDelay: p.ResponseInspectDelay,
 	}
 	bo.TCPResponse = c.TCPResponse(p.TCPResponse, acls)
 	bo.Persistence = b.persistence(p, servers, c, acls)
@@ -242,9 +245,9 @@ func (b *builder) frontend(g *proxyGen) {
 		AfterResponse: c.HTTPAfterResponse(p.HTTPAfterResponse, acls),
 		TCPConnection: c.TCPConnection(p.TCPConnection, acls), TCPSession: c.TCPSession(p.TCPSession, acls),
 		TCPContent: c.TCPContent(p.TCPContent, acls), InspectDelay: p.InspectDelay,
-		Log: b.accessLog(p, c), Errors: b.pages(p), ForwardFor: forwardFor(p),
-		MonitorURI: p.MonitorURI,
-		HTTPClose:  p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq,
+		Log: b.accessLog(p, c), Errors: b.pages(p, c), ForwardFor: forwardFor(p),
+		MonitorURI: p.MonitorURI, MonitorFail: b.monitorFail(p, c, acls), IgnoreProbes: p.HTTPIgnoreProbes,
+		HTTPClose: p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq,
 		MaxHdr: b.cfg.Global.MaxHdr, BufSize: b.cfg.Global.BufSize, MaxRewrite: b.cfg.Global.MaxRewrite,
 		Env: b.e.env(), Invalid: b.e.invalid.add, Counters: &g.front.counters, Challenge: b.e.o.Challenge,
 	}
@@ -310,28 +313,6 @@ func forwardFor(p *config.Proxy) *proxy.ForwardFor {
 		f.Except = *p.ForwardFor.Except
 	}
 	return f
-}
-
-// pages reads the error files of a section; nil when it names none.
-func (b *builder) pages(p *config.Proxy) *proxy.ErrorPages {
-	if len(p.ErrorFiles) == 0 {
-		return nil
-	}
-	files := map[int][]byte{}
-	var pos config.Pos
-	for _, f := range p.ErrorFiles {
-		data, err := b.e.o.Host.ReadFile(f.Path, maxPage)
-		if err != nil {
-			b.diags.Alert(f.Pos, "'errorfile' : error opening file '%s' : %s.", f.Path, host.Strerror(err))
-			continue
-		}
-		files[f.Code], pos = data, f.Pos
-	}
-	pages, err := proxy.LoadErrorPages(files)
-	if err != nil {
-		b.diags.Alert(pos, "'errorfile' : %v", err)
-	}
-	return pages
 }
 
 // previous is the same section in the generation that serves.

@@ -124,20 +124,3 @@ func (h *head) frameResponse(res *stream.Response, bodyless, connect bool) (stre
 	}
 	return res.Body, nil
 }
-
-// SplitResponse parses a whole response that lies in memory, such as an error file, in place. body is what follows the head.
-func SplitResponse(b []byte) (res stream.Response, body []byte, err error) {
-	lim := Limits{Head: len(b), Fields: DefaultFields}
-	n, h, err := parseResponse(b, &res, &lim)
-	if err == errIncomplete {
-		err = ErrTruncated
-	}
-	if err != nil {
-		return res, nil, err
-	}
-	if _, err := h.frameResponse(&res, false, false); err != nil {
-		return res, nil, err
-	}
-	res.KeepAlive = !h.close
-	return res, b[n:], nil
-}

@@ -139,17 +139,24 @@ func (w *Writer) Response(res *stream.Response, o ResponseOptions) (closes bool,
 	a.byte(' ')
 	a.bytes(res.Reason)
 	a.text("\r\n")
-	a.framing(kind, length)
-	wantClose, err := a.fields(res.Fields)
+	before := min(res.LengthAt, len(res.Fields))
+	wantClose, err := a.fields(res.Fields[:before])
 	if err != nil {
 		return true, err
 	}
+	a.framing(kind, length)
+	alsoClose, err := a.fields(res.Fields[before:])
+	if err != nil {
+		return true, err
+	}
+	wantClose = wantClose || alsoClose
 	if res.Status < 200 {
 		return w.interim(&a, res)
 	}
 	closes = o.Close || wantClose || kind == stream.BodyClose
 	switch {
 	case kind == stream.BodyTunnel:
+	case closes && old && !wantClose: // HTTP/1.0 means it
 	case closes:
 		a.text("connection: close\r\n")
 	case o.HTTP10 || old:

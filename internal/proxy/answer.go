@@ -10,99 +10,80 @@ import (
 
 // fail answers with the error page of a status, through the after-response rules.
 func (x *exchange) fail(status int) {
-	x.answer(x.pages().get(status))
+	x.emit(x.page(status), true)
 }
 
-// pages are the error pages in force: the backend's once there is one.
-func (x *exchange) pages() *ErrorPages {
-	if x.b != nil && x.b.o.Errors != nil {
-		return x.b.o.Errors
+// page is the error page in force: the backend's once there is one, else the frontend's, else the built-in one.
+func (x *exchange) page(status int) *stream.Reply {
+	var a *rule.Answer
+	if x.b != nil {
+		a = x.b.o.Errors.page(status)
 	}
-	return x.f.o.Errors
+	if a == nil {
+		a = x.f.o.Errors.page(status)
+	}
+	if a == nil {
+		a = builtin.page(status)
+	}
+	if a != nil {
+		return a.Reply(&x.s, x.f.o.Env)
+	}
+	x.s.Reply = stream.Reply{Status: status, Fields: x.s.Reply.Fields[:0]}
+	return &x.s.Reply
 }
 
 // reply sends what a rule decided.
 func (x *exchange) reply(v rule.Verdict) {
 	r := v.Reply
-	if r == nil {
-		x.fail(v.Status)
+	switch {
+	case r == nil:
+		r = x.page(v.Status)
+	case r.ErrorFile != 0:
+		r = x.page(r.ErrorFile)
+	}
+	x.emit(r, true)
+}
+
+// emit makes r the stream's response and sends it; with rules, through the after-response rules, as every answer to what rules
+// could see. When they make something of it that cannot be sent, the connection closes.
+func (x *exchange) emit(r *stream.Reply, rules bool) {
+	s, o := &x.s, &x.f.o
+	if r.Silent {
+		x.keep = false
 		return
 	}
-	if r.Close {
+	if r.Close || r.LengthAt < 0 {
 		x.keep = false
 	}
-	if r.ErrorFile != 0 {
-		p := x.pages().get(r.ErrorFile)
-		x.load(p)
-		x.s.Res.Fields = append(x.s.Res.Fields, r.Fields...)
-		x.deliver(p.body, p)
-		return
-	}
-	res := &x.s.Res
+	res := &s.Res
 	res.Reset()
-	res.Status, res.Major, res.Minor = r.Status, 1, 1
+	res.Status, res.Major, res.Minor, res.LengthAt = r.Status, 1, 1, r.LengthAt
+	if r.HTTP10 {
+		res.Minor = 0
+	}
 	reason := r.Reason
 	if reason == "" {
-		reason = reasonOf(r.Status)
+		reason = rule.ReasonOf(r.Status)
 	}
-	res.Reason = x.s.ScratchString(reason)
+	res.Reason = s.ScratchString(reason)
 	res.Fields = append(res.Fields, r.Fields...)
-	x.deliver(r.Body, nil)
-}
-
-// answer sends a page through the after-response rules.
-func (x *exchange) answer(p *page) {
-	x.load(p)
-	x.deliver(p.body, p)
-}
-
-// load makes a page the stream's response.
-func (x *exchange) load(p *page) {
-	res := &x.s.Res
-	res.Reset()
-	res.Status, res.Reason, res.Major, res.Minor = p.status, p.reason, 1, 1
-	res.Fields = append(res.Fields, p.fields...)
-}
-
-// deliver sends the stream's response, which is ours, with body. When after-response rules make something of it that cannot be
-// sent, the connection closes.
-func (x *exchange) deliver(body []byte, p *page) {
-	s, o := &x.s, &x.f.o
-	if p != nil && p.silent {
-		x.keep = false
-		return
+	res.Body, res.Length = stream.BodyLength, int64(len(r.Body))
+	if r.LengthAt < 0 {
+		res.Body, res.LengthAt = stream.BodyClose, 0
 	}
-	if p != nil && p.close {
-		x.keep = false
+	if rules {
+		if x.b != nil {
+			x.b.o.AfterResponse.Run(s, o.Env)
+		}
+		o.AfterResponse.Run(s, o.Env)
 	}
-	if x.b != nil {
-		x.b.o.AfterResponse.Run(s, o.Env)
-	}
-	o.AfterResponse.Run(s, o.Env)
-	x.write(body)
-}
-
-// writePage sends a page as it is: answers to what never became a request that rules could see.
-func (x *exchange) writePage(p *page) {
-	x.load(p)
-	if p.silent {
-		x.keep = false
-		return
-	}
-	if p.close {
-		x.keep = false
-	}
-	x.write(p.body)
+	x.write(r.Body)
 }
 
 // write puts the stream's response and body on the wire, to be flushed by finish.
 func (x *exchange) write(body []byte) {
 	s := &x.s
 	res := &s.Res
-	res.Body, res.Length = stream.BodyLength, int64(len(body))
-	if res.Status == 304 && len(body) == 0 {
-		res.Body = stream.BodyNone
-	}
 	x.own = true
 	if !x.drained() {
 		x.keep = false

@@ -38,7 +38,7 @@ func (x *exchange) bufferBody() bool {
 	return true
 }
 
-// tarpit holds the request for `timeout tarpit`; a client that leaves ends it.
+// tarpit holds the request for `timeout tarpit`; a client that leaves ends it, and then nothing else follows.
 func (x *exchange) tarpit() {
 	limit := x.f.o.Timeouts.Tarpit
 	if limit <= 0 {
@@ -50,10 +50,13 @@ func (x *exchange) tarpit() {
 	for err == nil {
 		err = x.cl.in.More()
 	}
-	if err == io.ErrShortBuffer { // it keeps talking: nothing is read any more
+	switch {
+	case isTimeout(err):
+	case err == io.ErrShortBuffer: // it keeps talking: nothing is read any more
 		timer := time.NewTimer(time.Until(end))
 		defer timer.Stop()
 		<-timer.C
+	default:
+		x.keep = false
 	}
-	x.keep = false
 }

@@ -168,7 +168,7 @@ func (x *exchange) badHead(err error) {
 	}
 	x.term(cause, 'R')
 	x.s.Log.RequestLine = nil
-	x.writePage(x.f.o.Errors.get(status))
+	x.emit(x.page(status), false)
 	x.flushClient()
 	if refused {
 		x.cl.closeGently()
@@ -269,17 +269,17 @@ func (x *exchange) challenge() bool {
 	}
 	x.term('L', 'R')
 	x.f.o.Counters.Intercepted.Add(1)
-	x.writePage(&page{status: 200, reason: []byte("OK"), body: proof, fields: []stream.Field{
+	x.emit(&stream.Reply{Status: 200, Body: proof, Fields: []stream.Field{
 		{Name: []byte("content-type"), Value: []byte("application/octet-stream")},
 		{Name: []byte("cache-control"), Value: []byte("no-cache")},
-	}})
+	}}, false)
 	return true
 }
 
-// monitor answers monitor-uri.
+// monitor answers monitor-uri, which is compared with path and query when it begins with a slash, and else with the whole target.
 func (x *exchange) monitor() bool {
 	o := &x.f.o
-	if o.MonitorURI == "" || string(x.s.Req.Target) != o.MonitorURI {
+	if o.MonitorURI == "" || string(x.s.Req.Target) != o.MonitorURI && (o.MonitorURI[0] != '/' || string(x.s.Req.PathQuery()) != o.MonitorURI) {
 		return false
 	}
 	x.silent = true // HAProxy logs no monitor requests
@@ -291,7 +291,8 @@ func (x *exchange) monitor() bool {
 			break
 		}
 	}
-	x.writePage(o.Errors.get(status))
+	x.term('L', 'R')
+	x.fail(status)
 	return true
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatehouse/internal/rule"
 )
 
 func TestRequestsOfOneConnectionShareOneServerConnection(t *testing.T) {
@@ -122,7 +124,7 @@ func TestOldClientsGetWhatTheyUnderstand(t *testing.T) {
 			"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nokHTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"},
 		{"interim responses are kept from them", "GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 103 Early\r\n\r\n" + okResponse,
 			"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"},
-		{"a server of version 1.0", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n", "HTTP/1.0 200 OK\r\nconnection: close\r\n\r\n"},
+		{"a server of version 1.0", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n", "HTTP/1.0 200 OK\r\n\r\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			srv := serve(t, func(p *peer, _ int) {
@@ -557,25 +559,60 @@ func TestBufferRequestWaitsForTheBody(t *testing.T) {
 	}
 }
 
-func TestErrorFiles(t *testing.T) {
-	pages, err := LoadErrorPages(map[int][]byte{403: []byte("HTTP/1.0 403 No\nX-Why: rules\nContent-Length: 3\n\nno\n"), 404: nil})
-	if err != nil {
-		t.Fatal(err)
+// answers makes error pages of files, by status.
+func answers(t *testing.T, files map[int]string) *ErrorPages {
+	t.Helper()
+	own := map[int]*rule.Answer{}
+	for status, data := range files {
+		r, err := rule.ParseReply([]byte(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		own[status] = rule.FixedFor(status, r)
 	}
+	return NewErrorPages(own)
+}
+
+func TestErrorFiles(t *testing.T) {
 	srv, _ := answering(t, okResponse)
 	e := newEdge(t, srv.addr, func(o *setup) {
-		o.f.Errors = pages
-		o.f.HTTPRequest = requestRules(t, "deny status 404 default-errorfiles if { path /4 }", "deny")
+		o.f.Errors = answers(t, map[int]string{
+			403: "HTTP/1.0 403 No\nX-Why: rules\nContent-Length: 3\n\nno\n", 404: "", 410: "HTTP/1.1 200 Was\r\nX-A: b\r\n\r\nfine\n",
+			500: "HTTP/1.1 500 x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+		})
+		o.f.HTTPRequest = requestRules(t, "deny status 404 default-errorfiles if { path /4 }", "deny deny_status 410 if { path /410 }", "deny deny_status 500 if { path /5 }", "deny deny_status 401 if { path /401 }", "deny")
 	})
-	want := "HTTP/1.1 403 No\r\ncontent-length: 3\r\nx-why: rules\r\n\r\nno\n"
-	if out := e.dial().send("GET / HTTP/1.1\r\nHost: x\r\n\r\n").take(len(want)); out != want {
-		t.Errorf("got %q, want %q", out, want)
+	for _, tc := range []struct{ path, want string }{
+		{"/", "HTTP/1.0 403 No\r\nx-why: rules\r\ncontent-length: 3\r\nconnection: keep-alive\r\n\r\nno\n"},
+		{"/401", "HTTP/1.1 401 Unauthorized\r\ncontent-length: 112\r\ncache-control: no-cache\r\ncontent-type: text/html\r\n\r\n"},
+	} {
+		if out := e.dial().send("GET " + tc.path + " HTTP/1.1\r\nHost: x\r\n\r\n").take(len(tc.want)); out != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.path, out, tc.want)
+		}
 	}
-	if out := e.dial().send("GET /4 HTTP/1.1\r\nHost: x\r\n\r\n").rest(); out != "" {
-		t.Errorf("an empty error file answered %q", out)
+	for _, tc := range []struct{ path, want string }{
+		{"/4", ""},
+		{"/410", "HTTP/1.1 200 Was\r\nx-a: b\r\nconnection: close\r\n\r\nfine\n"},
+		{"/5", "HTTP/1.1 500 x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"},
+	} {
+		if out := e.dial().send("GET " + tc.path + " HTTP/1.1\r\nHost: x\r\n\r\n").rest(); out != tc.want {
+			t.Errorf("%s: got %q, want %q", tc.path, out, tc.want)
+		}
 	}
-	if _, err := LoadErrorPages(map[int][]byte{500: []byte("HTTP/1.1 500 x\r\nContent-Length: 10\r\n\r\nshort")}); err == nil {
-		t.Error("a page shorter than it announces was taken")
+}
+
+func TestBackendsPageWinsAndItsGapsAreTheFrontends(t *testing.T) {
+	srv, _ := answering(t, okResponse)
+	page := func(who string) string { return "HTTP/1.1 403 " + who + "\r\ncontent-length: 0\r\n\r\n" }
+	e := newEdge(t, srv.addr, func(o *setup) {
+		o.f.Errors = answers(t, map[int]string{403: page("frontend"), 429: page("frontend")})
+		o.b.Errors = answers(t, map[int]string{403: page("backend")})
+		o.b.HTTPRequest = requestRules(t, "deny if { path /a }", "deny deny_status 429 if { path /b }", "deny deny_status 405")
+	})
+	for path, want := range map[string]string{"/a": page("backend"), "/b": page("frontend"), "/c": "HTTP/1.1 405 Method Not Allowed\r\n"} {
+		if out := e.dial().send("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n").take(len(want)); out != want {
+			t.Errorf("%s: got %q, want %q", path, out, want)
+		}
 	}
 }
 

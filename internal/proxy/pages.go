@@ -1,27 +1,31 @@
 package proxy
 
 import (
-	"bytes"
 	"fmt"
-	"strconv"
 
-	"gatehouse/internal/h1"
+	"gatehouse/internal/rule"
 	"gatehouse/internal/stream"
 )
 
-// page is one answer of ours, ready to be sent.
-type page struct {
-	status int
-	reason []byte
-	fields []stream.Field
-	body   []byte
-	silent bool // an empty error file: close without an answer
-	close  bool
-}
-
 // ErrorPages are the answers of one proxy to requests that fail, by status. It is immutable.
 type ErrorPages struct {
-	pages map[int]*page
+	pages map[int]*rule.Answer
+}
+
+// NewErrorPages makes the pages of a proxy from those it sets itself; it must not change them any more. Nil without any.
+func NewErrorPages(own map[int]*rule.Answer) *ErrorPages {
+	if len(own) == 0 {
+		return nil
+	}
+	return &ErrorPages{own}
+}
+
+// page finds the page of a status; nil when the proxy, which may be nil, has none.
+func (e *ErrorPages) page(status int) *rule.Answer {
+	if e == nil {
+		return nil
+	}
+	return e.pages[status]
 }
 
 // sentences are what HAProxy tells people, by status (surface 4.16).
@@ -54,85 +58,21 @@ var sentences = []struct {
 
 // builtin are the pages of a proxy that sets none.
 var builtin = func() *ErrorPages {
-	e := &ErrorPages{pages: map[int]*page{}}
+	e := &ErrorPages{pages: map[int]*rule.Answer{}}
 	for _, s := range sentences {
-		e.pages[s.status] = &page{
-			status: s.status,
-			reason: []byte(s.reason),
-			fields: []stream.Field{
+		e.pages[s.status] = rule.Fixed(&stream.Reply{
+			Status: s.status,
+			Reason: s.reason,
+			Fields: []stream.Field{
 				{Name: []byte("cache-control"), Value: []byte("no-cache")},
 				{Name: []byte("content-type"), Value: []byte("text/html")},
 			},
-			body:  fmt.Appendf(nil, "<html><body><h1>%d %s</h1>\n%s\n</body></html>\n", s.status, s.reason, s.sentence),
-			close: s.status == 400 || s.status == 408,
-		}
+			Body:  fmt.Appendf(nil, "<html><body><h1>%d %s</h1>\n%s\n</body></html>\n", s.status, s.reason, s.sentence),
+			Close: s.status == 400 || s.status == 408,
+		})
 	}
 	return e
 }()
 
-// LoadErrorPages builds the pages of a proxy: files maps a status to the content of its errorfile, a whole response; statuses that
-// are not named keep the built-in page. An empty file means that nothing is answered. The error names the status.
-func LoadErrorPages(files map[int][]byte) (*ErrorPages, error) {
-	e := &ErrorPages{pages: map[int]*page{}}
-	for status, p := range builtin.pages {
-		e.pages[status] = p
-	}
-	for status, data := range files {
-		p, err := parsePage(status, data)
-		if err != nil {
-			return nil, fmt.Errorf("errorfile %d: %w", status, err)
-		}
-		e.pages[status] = p
-	}
-	return e, nil
-}
-
-// parsePage reads an error file. Files are often written with bare LF, which the parser takes.
-func parsePage(status int, data []byte) (*page, error) {
-	if len(bytes.TrimSpace(data)) == 0 {
-		return &page{status: status, silent: true}, nil
-	}
-	head, body, err := h1.SplitResponse(bytes.Clone(data))
-	if err != nil {
-		return nil, err
-	}
-	p := &page{status: head.Status, reason: head.Reason, body: body, close: !head.KeepAlive}
-	p.fields = append(p.fields, head.Fields...)
-	if head.Body == stream.BodyLength {
-		if head.Length > int64(len(body)) {
-			return nil, fmt.Errorf("content-length %d is larger than the body of %d bytes", head.Length, len(body))
-		}
-		p.body = body[:head.Length]
-	}
-	return p, nil
-}
-
-// get returns the page of a status, and for one that has none an empty answer.
-func (e *ErrorPages) get(status int) *page {
-	if p := e.pages[status]; p != nil {
-		return p
-	}
-	return &page{status: status, reason: []byte(reasonOf(status))}
-}
-
-// reasons of statuses that rules may send without a page (RFC 9110 section 15, HAProxy's spelling where it differs).
-var reasons = map[int]string{
-	100: "Continue", 101: "Switching Protocols", 200: "OK", 201: "Created", 202: "Accepted", 203: "Non-Authoritative Information",
-	204: "No Content", 205: "Reset Content", 206: "Partial Content", 300: "Multiple Choices", 301: "Moved Permanently", 302: "Found",
-	303: "See Other", 304: "Not Modified", 305: "Use Proxy", 307: "Temporary Redirect", 308: "Permanent Redirect",
-	402: "Payment Required", 406: "Not Acceptable", 409: "Conflict", 411: "Length Required", 412: "Precondition Failed",
-	415: "Unsupported Media Type", 416: "Range Not Satisfiable", 417: "Expectation Failed", 418: "I'm a teapot",
-	426: "Upgrade Required", 428: "Precondition Required", 451: "Unavailable For Legal Reasons", 505: "HTTP Version Not Supported",
-}
-
-func reasonOf(status int) string {
-	if r, ok := reasons[status]; ok {
-		return r
-	}
-	for _, s := range sentences {
-		if s.status == status {
-			return s.reason
-		}
-	}
-	return strconv.Itoa(status)
-}
+// BuiltinPage is the page of a status that no configuration sets; nil for a status without one.
+func BuiltinPage(status int) *rule.Answer { return builtin.page(status) }

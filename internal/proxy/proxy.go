@@ -130,9 +130,6 @@ func NewFrontend(o FrontendOptions) *Frontend {
 	if o.MaxRewrite <= 0 {
 		o.MaxRewrite = min(1024, o.BufSize/2)
 	}
-	if o.Errors == nil {
-		o.Errors = builtin
-	}
 	if o.Counters == nil {
 		o.Counters = new(stats.Counters)
 	}

@@ -57,6 +57,10 @@ type Compiler struct {
 	HTTP      bool                                      // mode http
 	Captures  []config.Capture                          // capture and declare capture lines of the section
 
+	BufSize int // tune.bufsize, which bounds files; 0: 16384
+	// Errors finds the pages of an http-errors section by status; nil knows none and refuses nothing.
+	Errors func(section string) (map[int]*Answer, bool)
+
 	slots    stream.CaptureSlots // declared so far
 	declared int                 // how many of Captures are among them
 	ids      []captureID         // used by rules, to be found at the end

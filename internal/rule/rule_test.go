@@ -49,7 +49,7 @@ func newCompiler() (*Compiler, *config.Diags) {
 			case "list":
 				return []byte("# comment\n\n/one\n  /two  \r\n"), nil
 			case "page":
-				return []byte("HTTP/1.0 418 Teapot\r\nContent-Length: 99\r\nX-Page: yes\r\nConnection: close\r\n\r\nbody\n"), nil
+				return []byte("HTTP/1.0 418 Teapot\r\nContent-Length: 5\r\nX-Page: yes\r\nConnection: close\r\n\r\nbody\n"), nil
 			case "lf":
 				return []byte("path is %[path]\n"), nil
 			}

@@ -198,15 +198,18 @@ func TestValuesDoNotGrowWithoutEnd(t *testing.T) {
 
 func TestErrorfileOfAReturnIsAWholeResponse(t *testing.T) {
 	s := newStream(t, "GET / HTTP/1.1")
-	v := run(t, func(c *Compiler) *Set { return c.HTTPRequest(rules("return errorfile page hdr x-more 1"), nil) }, s, nil)
-	if v.Reply == nil || v.Reply.Status != 418 || v.Reply.Reason != "Teapot" || fieldLines(v.Reply.Fields) != "x-page: yes\nx-more: 1\n" || string(v.Reply.Body) != "body\n" {
+	v := run(t, func(c *Compiler) *Set { return c.HTTPRequest(rules("return errorfile page"), nil) }, s, nil)
+	if v.Reply == nil || v.Reply.Status != 418 || v.Reply.Reason != "Teapot" || fieldLines(v.Reply.Fields) != "x-page: yes\nconnection: close\n" || string(v.Reply.Body) != "body\n" {
 		t.Errorf("got %+v", v.Reply)
 	}
 	v = run(t, func(c *Compiler) *Set { return c.HTTPRequest(rules("return content-type text/plain lf-file lf"), nil) }, s, nil)
 	if string(v.Reply.Body) != "path is /\n" {
 		t.Errorf("lf-file: %q", v.Reply.Body)
 	}
-	for _, bad := range []string{"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 99 x\r\n\r\n", "200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "HTTP/1.1 200 OK\r\na b: c\r\n\r\n"} {
+	if r, err := ParseReply(nil); err != nil || !r.Silent {
+		t.Errorf("an empty file: %+v, %v", r, err)
+	}
+	for _, bad := range []string{"HTTP/1.1 200 OK\r\n", "HTTP/1.1 204 No\r\n\r\nbody", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "<html>\n\n", "HTTP/1.1 200 OK\nContent-Length: 1\n\n", "HTTP/1.1 99 x\r\n\r\n", "200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nno colon\r\n\r\n", "HTTP/1.1 200 OK\r\na b: c\r\n\r\n"} {
 		if r, err := ParseReply([]byte(bad)); err == nil {
 			t.Errorf("%q passed as %+v", bad, r)
 		}

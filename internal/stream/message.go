@@ -34,6 +34,7 @@ type Request struct {
 // Response is a response head; the same rules hold for Fields.
 type Response struct {
 	Status       int
+	LengthAt     int // how many of Fields are written before content-length
 	Reason       []byte
 	Major, Minor int
 	Fields       []Field
