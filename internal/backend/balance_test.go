@@ -1,12 +1,9 @@
 package backend
 
 import (
-	"net/netip"
 	"slices"
 	"testing"
 	"testing/quick"
-
-	"gatehouse/internal/stream"
 )
 
 func TestTurnsAreSpreadSmoothly(t *testing.T) {
@@ -107,28 +104,6 @@ func TestAlgorithmsAndBackups(t *testing.T) {
 	}
 	if _, err := New(Options{Name: "be", Algorithm: "rdp-cookie"}, nil); err == nil {
 		t.Error("an algorithm nobody follows was accepted")
-	}
-}
-
-func TestProxyHeadersNameTheClient(t *testing.T) {
-	conn := func(src, dst string) *stream.Stream {
-		return &stream.Stream{Conn: &stream.Conn{Src: netip.MustParseAddrPort(src), Dst: netip.MustParseAddrPort(dst)}}
-	}
-	for _, test := range []struct {
-		version int
-		s       *stream.Stream
-		want    string
-	}{
-		{1, conn("192.0.2.1:1000", "192.0.2.2:443"), "PROXY TCP4 192.0.2.1 192.0.2.2 1000 443\r\n"},
-		{1, conn("[2001:db8::1]:1", "[2001:db8::2]:2"), "PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n"},
-		{1, conn("192.0.2.1:1", "[2001:db8::2]:2"), "PROXY TCP6 ::ffff:192.0.2.1 2001:db8::2 1 2\r\n"},
-		{1, nil, "PROXY UNKNOWN\r\n"},
-		{2, conn("192.0.2.1:258", "192.0.2.2:443"), signature + "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc0\x00\x02\x02\x01\x02\x01\xbb"},
-		{2, &stream.Stream{Conn: &stream.Conn{SrcUnix: true}}, signature + "\x20\x00\x00\x00"},
-	} {
-		if got := string(proxyHeader(test.version, test.s)); got != test.want {
-			t.Errorf("got %q, want %q", got, test.want)
-		}
 	}
 }
 

@@ -179,8 +179,8 @@ func (s *Server) probe(ctx context.Context, limit time.Duration) outcome {
 	c.SetDeadline(begin.Add(limit))
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Now()) })
 	defer stop()
-	if s.o.Line.SendProxy != 0 {
-		if _, err := c.Write(proxyHeader(s.o.Line.SendProxy, nil)); err != nil {
+	if hello := s.checkGreeting(c); hello != nil {
+		if _, err := c.Write(hello); err != nil {
 			return failed(err, false, SocketError, L4Timeout)
 		}
 	}

@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -27,17 +28,55 @@ type Conn struct {
 
 	raw     net.Conn
 	peek    *peek
-	private bool     // never shared between clients
-	session *Session // whose connection a private one is
-	held    bool     // holds a slot
+	private bool   // never shared between clients
+	name    string // what idle connections are told apart by: pool-conn-name, else SNI
+	// greeting is the PROXY header it began with, and port where it leads to when that is the client's choice. Only requests with
+	// the same may follow on it.
+	greeting string
+	port     uint16
+	session  *Session // whose connection a private one is
+	held     bool     // holds a slot
 }
 
-func newConn(s *Server, raw net.Conn, name string) *Conn {
-	c := &Conn{Conn: raw, raw: raw, Server: s, SNI: name, Requests: 1, held: true}
-	c.private = s.backend.reuse == reuseNever || s.o.Line.SendProxy != 0
+func newConn(s *Server, raw net.Conn, w *wish) *Conn {
+	c := &Conn{Conn: raw, raw: raw, Server: s, SNI: string(w.sni), Requests: 1, held: true, greeting: string(w.greeting), port: w.port}
+	if c.name = c.SNI; s.o.PoolName != nil {
+		c.name = string(w.name)
+	}
+	c.private = s.backend.reuse == reuseNever
 	c.peek = newPeek(raw)
 	s.life.open.add(c)
 	return c
+}
+
+// wish is what a request needs of its connection: only one that was opened alike can stand for it. Its slices die with the stream's
+// next Reset.
+type wish struct {
+	sni      []byte // server name to present
+	name     []byte // what idle connections are told apart by
+	greeting []byte // PROXY header
+	port     uint16 // where the client decides on it
+}
+
+// wish gathers what st needs of a connection to s.
+func (s *Server) wish(st *stream.Stream) wish {
+	w := wish{sni: s.serverName(st)}
+	w.name = w.sni
+	if s.o.PoolName != nil {
+		w.name = st.Return(s.o.PoolName(st.Work(), st))
+	}
+	if s.o.Line.SendProxy != 0 {
+		w.greeting = st.Return(s.greeting(st.Work(), st))
+	}
+	if s.address == "" {
+		w.port = clientPort(st)
+	}
+	return w
+}
+
+// fits reports whether c was opened as s would open a connection for w.
+func (c *Conn) fits(s *Server, w *wish) bool {
+	return c.Server.identity() == s.identity() && c.name == string(w.name) && c.greeting == string(w.greeting) && c.port == w.port
 }
 
 // close closes the connection for good.
@@ -120,8 +159,7 @@ func (p *peek) quiet() bool {
 	return p.raw.Control(p.look) == nil && p.ok
 }
 
-// Session keeps the connections that belong to one client connection: under http-reuse never, and those that began with
-// a PROXY header. The zero value is ready. It may be closed while a request still holds a connection of it.
+// Session keeps the connections that belong to one client connection, under http-reuse never. The zero value is ready. It may be closed while a request still holds a connection of it.
 type Session struct {
 	mu     sync.Mutex
 	idle   []*Conn
@@ -152,11 +190,11 @@ func (x *Session) put(c *Conn) bool {
 	return true
 }
 
-func (x *Session) get(s *Server, name []byte) *Conn {
+func (x *Session) get(s *Server, w *wish) *Conn {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for i := len(x.idle) - 1; i >= 0; i-- {
-		if c := x.idle[i]; c.Server.life == s.life && c.Server.identity() == s.identity() && c.SNI == string(name) {
+		if c := x.idle[i]; c.Server.life == s.life && c.fits(s, w) {
 			x.idle = append(x.idle[:i], x.idle[i+1:]...)
 			return c
 		}
@@ -165,15 +203,14 @@ func (x *Session) get(s *Server, name []byte) *Conn {
 }
 
 // greet sends what must precede everything else on a new connection: the PROXY header.
-func (c *Conn) greet(ctx context.Context, st *stream.Stream) error {
-	version := c.Server.o.Line.SendProxy
-	if version == 0 {
+func (c *Conn) greet(ctx context.Context) error {
+	if c.greeting == "" {
 		return nil
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		c.raw.SetWriteDeadline(deadline)
 		defer c.raw.SetWriteDeadline(time.Time{})
 	}
-	_, err := c.raw.Write(proxyHeader(version, st))
+	_, err := io.WriteString(c.raw, c.greeting)
 	return err
 }

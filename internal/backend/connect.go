@@ -103,16 +103,16 @@ func (s *Server) leave() {
 // onServer gets a connection to srv, trying it again as long as retries are left and option redispatch does not send the
 // request elsewhere. The returned error is final for this server.
 func (b *Backend) onServer(ctx context.Context, s *stream.Stream, srv *Server, o *ConnectOptions) (*Conn, error) {
-	name := srv.serverName(s)
+	w := srv.wish(s)
 	if !o.Fresh {
-		if c := b.reused(srv, name, o); c != nil {
+		if c := b.reused(srv, &w, o); c != nil {
 			s.Log.Connected = s.Log.Queued
 			return c, nil
 		}
 	}
 	for {
 		begin := time.Now()
-		c, err := srv.open(ctx, s, string(name))
+		c, err := srv.open(ctx, s, &w)
 		if err == nil {
 			s.Log.Connected = time.Now()
 			srv.connTimes.connect.add(s.Log.Connected.Sub(begin))
@@ -173,7 +173,7 @@ func (b *Backend) rest(ctx context.Context) bool {
 }
 
 // open makes a new connection to the server, TLS included, within `timeout connect`.
-func (s *Server) open(ctx context.Context, st *stream.Stream, name string) (*Conn, *Error) {
+func (s *Server) open(ctx context.Context, st *stream.Stream, w *wish) (*Conn, *Error) {
 	limit := s.backend.o.ConnectTimeout
 	if limit <= 0 {
 		limit = patience
@@ -186,8 +186,8 @@ func (s *Server) open(ctx context.Context, st *stream.Stream, name string) (*Con
 	if err != nil {
 		return nil, s.failure(ctx, within, ConnectFailed, err)
 	}
-	c := newConn(s, raw, name)
-	if err := c.greet(within, st); err != nil {
+	c := newConn(s, raw, w)
+	if err := c.greet(within); err != nil {
 		c.close()
 		return nil, s.failure(ctx, within, ConnectFailed, err)
 	}
@@ -218,7 +218,7 @@ func clientPort(st *stream.Stream) uint16 {
 	if st == nil || st.Conn == nil {
 		return 0
 	}
-	return st.Conn.Dst.Port()
+	return st.Dst().Port()
 }
 
 // dialer opens connections as the kernel likes them; probes are HAProxy's `option srvtcpka`, off by default there.

@@ -55,25 +55,25 @@ type pool struct {
 
 // put keeps c; false when max (negative: unlimited) is reached, or when there would be more connections than were lately needed
 // at once: a first request that may not share opens a connection of its own, and a burst of those must not pile up. used is how
-// many are in use, c included.
-func (p *pool) put(c *Conn, used, limit int) bool {
+// many are in use, c included; low (pool-low-conn) are kept beyond need.
+func (p *pool) put(c *Conn, used, limit, low int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.busy = max(p.busy, used)
-	if limit >= 0 && len(p.idle) >= limit || len(p.idle)+used > max(p.busy, p.before) {
+	if limit >= 0 && len(p.idle) >= limit || len(p.idle)+used > max(p.busy, p.before)+low {
 		return false
 	}
 	p.idle = append(p.idle, c)
 	return true
 }
 
-// take returns the connection released last that was opened as s opens them and presented name.
-func (p *pool) take(s *Server, name []byte, proven bool) *Conn {
+// take returns the connection released last that was opened as s opens them for w.
+func (p *pool) take(s *Server, w *wish, proven bool) *Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := len(p.idle) - 1; i >= 0; i-- {
 		c := p.idle[i]
-		if c.Server.identity() != s.identity() || c.SNI != string(name) || (proven && c.Requests < 2) {
+		if !c.fits(s, w) || (proven && c.Requests < 2) {
 			continue
 		}
 		copy(p.idle[i:], p.idle[i+1:])
@@ -120,9 +120,9 @@ func (p *pool) purge(all bool) {
 }
 
 // reused takes an idle connection for a request, nil when none may or can be had.
-func (b *Backend) reused(srv *Server, name []byte, o *ConnectOptions) *Conn {
+func (b *Backend) reused(srv *Server, w *wish, o *ConnectOptions) *Conn {
 	for {
-		c := b.idle(srv, name, o)
+		c := b.idle(srv, w, o)
 		if c == nil {
 			return nil
 		}
@@ -139,14 +139,14 @@ func (b *Backend) reused(srv *Server, name []byte, o *ConnectOptions) *Conn {
 	}
 }
 
-func (b *Backend) idle(srv *Server, name []byte, o *ConnectOptions) *Conn {
+func (b *Backend) idle(srv *Server, w *wish, o *ConnectOptions) *Conn {
 	if o.Session != nil {
-		if c := o.Session.get(srv, name); c != nil {
+		if c := o.Session.get(srv, w); c != nil {
 			return c
 		}
 	}
-	if ok, proven := b.reuse.allows(o.First); ok && srv.o.Line.SendProxy == 0 {
-		return srv.pool.take(srv, name, proven)
+	if ok, proven := b.reuse.allows(o.First); ok {
+		return srv.pool.take(srv, w, proven)
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func (s *Server) keep(c *Conn) bool {
 	if line.PoolMaxConn != nil {
 		limit = *line.PoolMaxConn
 	}
-	return s.pool.put(c, int(s.life.counters.Cur.Load()), limit)
+	return s.pool.put(c, int(s.life.counters.Cur.Load()), limit, line.PoolLowConn)
 }
 
 // poolable is false for a server in maintenance, whose connections must end.

@@ -22,6 +22,9 @@ type ServerOptions struct {
 	// SNI appends the server name to present, from `sni EXPR`, to dst. nil with TLS in mode http presents the Host header without
 	// its port (sni-auto); nil otherwise presents none.
 	SNI func(dst []byte, s *stream.Stream) []byte
+	// PoolName appends what idle connections are told apart by, from pool-conn-name; nil tells them apart by the server name presented.
+	PoolName func(dst []byte, s *stream.Stream) []byte
+	TLVs     []TLV // set-proxy-v2-tlv-fmt
 	// NoAutoSNI is `no-sni-auto`.
 	NoAutoSNI bool
 }
@@ -188,7 +191,7 @@ func target(o ServerOptions) (network, address string) {
 	case "abns":
 		return "unix", "@" + a.Path
 	}
-	if a.NoPort || a.PortOffset {
+	if a.NoPort || a.PortOffset || a.Port == 0 { // HAProxy maps port 0 too
 		return "tcp", ""
 	}
 	return "tcp", net.JoinHostPort(serverHost(o), strconv.Itoa(a.Port))

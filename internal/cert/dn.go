@@ -55,6 +55,24 @@ func DN(rawName []byte) string {
 	return b.String()
 }
 
+// DNEntryOf returns the value of the n-th attribute called name (short name in any case, or dotted number): 1 is the first, -1 the last. It
+// allocates nothing for the usual ones.
+func DNEntryOf(rawName []byte, name string, n int) ([]byte, bool) {
+	list, _ := attributes(rawName)
+	step, at := 1, 0
+	if n < 0 {
+		step, at, n = -1, len(list)-1, -n
+	}
+	for ; at >= 0 && at < len(list); at += step {
+		if strings.EqualFold(attributeName(list[at].oid), name) {
+			if n--; n == 0 {
+				return list[at].value, true
+			}
+		}
+	}
+	return nil, false
+}
+
 // DNEntry is one attribute of a distinguished name: its short name ("CN") and its value.
 type DNEntry struct{ Name, Value string }
 

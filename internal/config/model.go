@@ -273,7 +273,35 @@ type Server struct {
 	PoolPurge   time.Duration // 0: 5 s
 	MaxReuse    *int
 	InitAddr    string
-	SendProxy   int // 0, 1 or 2
+	PoolLowConn int    // connections kept beyond what was lately needed
+	PoolName    string // pool-conn-name: expression text
+
+	SendProxy      int        // 0, 1 or 2
+	ProxyV2        ProxyV2    // what a version 2 header tells beyond addresses
+	ProxyTLVs      []ProxyTLV // set-proxy-v2-tlv-fmt
+	CheckSendProxy bool       // check-send-proxy
+}
+
+// ProxyV2 is a set of proxy-v2-options.
+type ProxyV2 uint8
+
+// The options. CertCN, CertKey, CertSig and SSLCipher imply SSL.
+const (
+	ProxySSL ProxyV2 = 1 << iota
+	ProxyCertCN
+	ProxyCertKey
+	ProxyCertSig
+	ProxySSLCipher
+	ProxyAuthority
+	ProxyCRC32C
+	ProxyUniqueID
+)
+
+// ProxyTLV is one field of a version 2 header: its type and the log-format of its value.
+type ProxyTLV struct {
+	Pos    Pos
+	Type   byte
+	Format string
 }
 
 // CrtStore is one crt-store section (manual section 12.7).

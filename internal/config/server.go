@@ -26,6 +26,7 @@ func cloneServer(from *Server) *Server {
 	c.TLS = slices.Clone(from.TLS)
 	c.PoolMaxConn, c.MaxReuse, c.CheckSSL = clonePtr(from.PoolMaxConn), clonePtr(from.MaxReuse), clonePtr(from.CheckSSL)
 	c.SNIAuto = clonePtr(from.SNIAuto)
+	c.ProxyTLVs = slices.Clone(from.ProxyTLVs)
 	return &c
 }
 
@@ -166,12 +167,6 @@ func (p *parser) serverFlag(s *statement) {
 	case "no-ssl":
 		// What the defaults said about TLS stays, so that TLS can be switched on at run time.
 		l.SSL, l.NoSSL = false, true
-	case "send-proxy":
-		l.SendProxy = 1
-	case "send-proxy-v2":
-		l.SendProxy = 2
-	case "no-send-proxy", "no-send-proxy-v2":
-		l.SendProxy = 0
 	case "sni-auto":
 		l.SNIAuto = &yes
 	case "no-sni-auto":
@@ -181,7 +176,7 @@ func (p *parser) serverFlag(s *statement) {
 
 var missingServerText = map[string]string{
 	"ca-file": "missing CAfile path", "check-sni": "missing SNI", "crl-file": "missing CRLfile path", "crt": "missing certificate file path",
-	"sni": "missing sni expression", "verify": "missing verify method", "verifyhost": "missing hostname to verify against",
+	"pool-conn-name": "missing pool-conn-name expression", "sni": "missing sni expression", "verify": "missing verify method", "verifyhost": "missing hostname to verify against",
 }
 
 func (p *parser) serverText(s *statement) {
@@ -209,6 +204,8 @@ func (p *parser) serverText(s *statement) {
 		l.Crt = v
 	case "init-addr":
 		p.serverInitAddr(l, v)
+	case "pool-conn-name":
+		l.PoolName = v
 	case "on-marked-down":
 		if v != "shutdown-sessions" {
 			p.serverBad(l, "'%s' expects 'shutdown-sessions' but got '%s'", word, v)
@@ -349,7 +346,7 @@ func (p *parser) serverNumber(s *statement) {
 		}
 	default:
 		*map[string]*int{"fall": &l.Fall, "id": &l.ID, "maxconn": &l.MaxConn, "maxqueue": &l.MaxQueue, "minconn": &l.MinConn,
-			"port": &l.CheckPort, "rise": &l.Rise, "weight": &l.Weight}[word] = n
+			"pool-low-conn": &l.PoolLowConn, "port": &l.CheckPort, "rise": &l.Rise, "weight": &l.Weight}[word] = n
 	}
 }
 
@@ -366,7 +363,7 @@ func serverRange(l *serverLine, word string, n int) string {
 		return fmt.Sprintf("invalid port '%d'.", n)
 	case word == "pool-max-conn" && n < -1:
 		return fmt.Sprintf("'%s' must be >= -1", word)
-	case (word == "maxconn" || word == "minconn" || word == "maxqueue") && n < 0:
+	case (word == "pool-low-conn" || word == "maxconn" || word == "minconn" || word == "maxqueue") && n < 0:
 		return fmt.Sprintf("'%s' expects a positive integer argument.", word)
 	}
 	return ""

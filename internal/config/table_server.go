@@ -17,12 +17,12 @@ func serverKeywords() []Keyword {
 	list := []Keyword{
 		text("addr", "<ip>"), text("ca-file", "<file>"), text("check-sni", "<name>"), text("cookie", "<value>"), text("crl-file", "<file>"),
 		text("crt", "<file>"), text("init-addr", "<method>[,<method>]*"), text("on-marked-down", "shutdown-sessions"),
-		text("sni", "<expression>"), text("verify", "none|required"), text("verifyhost", "<name>"),
+		text("pool-conn-name", "<expression>"), text("sni", "<expression>"), text("verify", "none|required"), text("verifyhost", "<name>"),
 		flag("backup"), flag("no-backup"), flag("check"), flag("no-check"), flag("check-ssl"), flag("no-check-ssl"), flag("disabled"), flag("enabled"),
-		flag("no-send-proxy"), flag("no-send-proxy-v2"), flag("no-ssl"), flag("send-proxy"), flag("send-proxy-v2"), flag("ssl"),
+		flag("no-ssl"), flag("ssl"),
 		flag("sni-auto"), flag("no-sni-auto"),
 		delay("downinter"), delay("fastinter"), delay("inter"), delay("pool-purge-delay"), delay("slowstart"),
-		number("fall"), number("id"), number("max-reuse"), number("maxconn"), number("maxqueue"), number("minconn"), number("pool-max-conn"),
+		number("fall"), number("id"), number("max-reuse"), number("maxconn"), number("maxqueue"), number("minconn"), number("pool-low-conn"), number("pool-max-conn"),
 		number("port"), number("rise"), number("weight"),
 
 		tls("ciphers", "<list>", 1), tls("ciphersuites", "<list>", 1), tls("client-sigalgs", "<list>", 1), tls("curves", "<list>", 1), tls("sigalgs", "<list>", 1),
@@ -32,16 +32,17 @@ func serverKeywords() []Keyword {
 		tls("ssl-min-ver", "<version>", 1), tls("ssl-max-ver", "<version>", 1), tls("no-tls-tickets", "", 0), tls("tls-tickets", "", 0),
 		tls("no-ssl-reuse", "", 0), tls("ssl-reuse", "", 0), tls("renegotiate", "", 0), tls("no-renegotiate", "", 0),
 	}
-	list = append(list, noEffect(InServer, "5.2", "guid <text>", "no-agent-check", "no-check-reuse-pool", "no-check-send-proxy", "no-check-sni-auto", "no-send-proxy-v2-ssl", "no-send-proxy-v2-ssl-cn", "no-tfo", "pool-low-conn <number>")...)
+	list = append(list, noEffect(InServer, "5.2", "guid <text>", "no-agent-check", "no-check-reuse-pool", "no-check-sni-auto", "no-tfo")...)
 	list = append(list, refused(InServer, "5.2", "agent-addr <ip>", "agent-check", "agent-inter <time>", "agent-port <port>", "agent-send <text>", "allow-0rtt", "cc <algo>",
-		"check-alpn <protocols>", "check-pool-conn-name <name>", "check-proto <name>", "check-reuse-pool", "check-send-proxy", "check-sni-auto",
+		"check-alpn <protocols>", "check-pool-conn-name <name>", "check-proto <name>", "check-reuse-pool", "check-sni-auto",
 		"check-via-socks4", "error-limit <number>", "hash-key <key>", "healthcheck <name>", "idle-ping <time>", "init-state <state>", "ktls on|off",
 		"log-bufsize <bytes>", "log-proto <name>", "namespace <name>", "non-stick", "npn <protocols>", "observe <mode>", "on-error <mode>",
-		"on-marked-up <action>", "pool-conn-name <expression>", "proto <name>", "proxy-v2-options <options>", "redir <prefix>", "resolve-net <nets>",
-		"resolve-opts <options>", "resolve-prefer <family>", "resolvers <id>", "send-proxy-v2-ssl", "send-proxy-v2-ssl-cn", "set-proxy-v2-tlv-fmt",
+		"on-marked-up <action>", "proto <name>", "redir <prefix>", "resolve-net <nets>",
+		"resolve-opts <options>", "resolve-prefer <family>", "resolvers <id>",
 		"shard <shard>", "socks4 <addr>", "source <addr>", "stick", "strict-maxconn", "tcp-md5sig <key>", "tcp-ut <time>", "tfo", "track <server>",
 		"usesrc", "ws <mode>")...)
 	list = append(list, hidden(refused(InServer, "5.2", "no-verifyhost", "quic-cc-algo <algo>"))...)
+	list = append(list, proxyServerKeywords()...)
 	slices.SortStableFunc(list, byName)
 	return list
 }

@@ -33,6 +33,9 @@ func (b *builder) server(g *proxyGen, s *config.Server, c *rule.Compiler) (backe
 			return o, false
 		}
 	}
+	if !b.greeting(s, c, &o) {
+		return o, false
+	}
 	if s.SSL && !s.NoSSL {
 		var ok bool
 		if o.TLS, ok = b.serverTLS(g, s); !ok {
@@ -51,6 +54,33 @@ func (b *builder) server(g *proxyGen, s *config.Server, c *rule.Compiler) (backe
 		}
 	}
 	return o, true
+}
+
+// greeting compiles what PROXY headers tell and what idle connections are told apart by.
+func (b *builder) greeting(s *config.Server, c *rule.Compiler, o *backend.ServerOptions) bool {
+	env := b.e.env()
+	if s.PoolName != "" {
+		x := c.Expr(s.PoolName, s.Pos)
+		if x == nil {
+			return false
+		}
+		o.PoolName = func(dst []byte, st *stream.Stream) []byte {
+			text, _ := x.Text(st, env)
+			return append(dst, text...)
+		}
+	}
+	for _, t := range s.ProxyTLVs {
+		field := backend.TLV{Type: t.Type}
+		if t.Format != "" {
+			f := c.Text(t.Format, t.Pos)
+			if f == nil {
+				return false
+			}
+			field.Value = func(dst []byte, st *stream.Stream) []byte { return f.Append(dst, st, env) }
+		}
+		o.TLVs = append(o.TLVs, field)
+	}
+	return true
 }
 
 // serverTLS reads the TLS words of a server line: its own, over the ssl-default-server ones.

@@ -38,7 +38,8 @@ func newWire(nc net.Conn) *wire {
 type notes struct {
 	sni      string
 	crt      string
-	read     bool // anything came from the client
+	own      []byte // DER of the certificate
+	read     bool   // anything came from the client
 	verified verdict
 	refused  bool // a fatal alert has been sent
 }
@@ -69,7 +70,7 @@ func (w *wire) Write(p []byte) (int, error) {
 }
 
 func (w *wire) seen(hello *tls.ClientHelloInfo) { w.notes.sni = hello.ServerName }
-func (w *wire) chose(name string)               { w.notes.crt = name }
+func (w *wire) chose(name string, own []byte)   { w.notes.crt, w.notes.own = name, own }
 
 // alertUnrecognizedName is the alert for a server name that is not served here (RFC 6066 section 3).
 const alertUnrecognizedName = 112
@@ -159,6 +160,7 @@ func settled(state *tls.ConnectionState, n *notes) *stream.TLS {
 		Curve:      state.CurveID,
 		Resumed:    state.DidResume,
 		Crt:        n.crt,
+		OwnCert:    n.own,
 		ClientCert: state.PeerCertificates,
 		VerifyErr:  n.verified.last,
 		CAErr:      n.verified.ca,
@@ -168,7 +170,7 @@ func settled(state *tls.ConnectionState, n *notes) *stream.TLS {
 
 // failed counts and tells a handshake that came to nothing.
 func failed(s *settings, c *stream.Conn, n *notes, err error) {
-	c.TLS = &stream.TLS{SNI: n.sni, Crt: n.crt, VerifyErr: n.verified.last, CAErr: n.verified.ca, CAErrDepth: n.verified.caDepth}
+	c.TLS = &stream.TLS{SNI: n.sni, Crt: n.crt, OwnCert: n.own, VerifyErr: n.verified.last, CAErr: n.verified.ca, CAErrDepth: n.verified.caDepth}
 	c.FcErr, c.TLS.Err = reason(n, err)
 	for _, k := range [...]*stats.Counters{s.Counters, s.Own} {
 		if k != nil {

@@ -72,7 +72,7 @@ func (s *server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		// Two handshakes may both have built it; both results are the same.
 		inst.Value.Store(cfg)
 	}
-	w.chose(e.Name)
+	w.chose(e.Name, inst.Bundle.Leaf())
 	if cfg.ClientAuth != tls.NoClientCert {
 		return s.verifying(cfg, e, inst, w), nil
 	}

@@ -38,7 +38,7 @@ const (
 var actions = actionTable()
 
 func actionTable() map[string]*action {
-	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), captureActions(), []action{
+	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), captureActions(), addressActions(), []action{
 		{"allow", atAll, "pass the rest of this set", func(*ruleParser) (actionFunc, error) {
 			return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictAllow} }, nil
 		}},

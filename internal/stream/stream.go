@@ -45,6 +45,7 @@ type TLS struct {
 	Curve      tls.CurveID
 	Resumed    bool
 	Crt        string // name of the certificate that was served
+	OwnCert    []byte // DER of that certificate; its owner's, not to be changed
 	ClientCert []*x509.Certificate
 	VerifyErr  int // OpenSSL number of the client certificate's verification, 0 OK
 	CAErr      int // the same for an error above depth 0
