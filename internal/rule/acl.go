@@ -55,10 +55,23 @@ func (a *acl) usable(in scope) bool {
 	return len(a.need) == 0
 }
 
+// reads reports whether one of the tests looks at any of n.
+func (a *acl) reads(n need) bool {
+	for _, has := range a.need {
+		if has&n != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // derived are the old criterion names that say fetch and method at once.
 var derived = func() map[string][2]string {
 	m := map[string][2]string{
 		"hdr": {"req.hdr", "str"}, "method": {"method", "meth"}, "req_ver": {"req.ver", "str"}, "resp_ver": {"res.ver", "str"},
+		"req_ssl_sni": {"req.ssl_sni", "str"}, "req.ssl_ver": {"req.ssl_ver", dottedVersion}, "req_ssl_ver": {"req.ssl_ver", dottedVersion},
+		"payload": {"req.payload", "bin"}, "payload_lv": {"req.payload_lv", "bin"},
+		"req_rdp_cookie": {"req.rdp_cookie", "str"}, "req_rdp_cookie_cnt": {"req.rdp_cookie_cnt", "int"},
 		"ssl_fc_sni_end": {"ssl_fc_sni", "end"}, "ssl_fc_sni_reg": {"ssl_fc_sni", "reg"},
 	}
 	for name, fetch := range map[string]string{

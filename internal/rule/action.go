@@ -125,10 +125,12 @@ func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set
 			}
 			sees = inherited
 		}
+		c.seen = 0
 		done, ok := c.rule(r, sees, in, at)
 		if !ok {
 			continue
 		}
+		set.head = set.head || c.seen&needHead != 0 || done.cond.ReadsHead()
 		if n := len(set.rules); !in.tcp() && n > 0 && wasInherited == (r.ACLs != nil) && set.rules[n-1].cond == nil && finalActions[set.rules[n-1].name] {
 			*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelWarning, Pos: r.Pos, Text: fmt.Sprintf(
 				"config : parsing [%s:%d]: previous '%s' action is final and has no condition attached, further entries are NOOP.",

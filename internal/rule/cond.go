@@ -41,11 +41,26 @@ func (x *Cond) test(s *stream.Stream, env Env) (applies, missing bool) {
 	return x.unless, missing
 }
 
+// ReadsHead reports whether the condition looks at the head of an HTTP request.
+func (x *Cond) ReadsHead() bool {
+	if x == nil {
+		return false
+	}
+	for _, suite := range x.suites {
+		for i := range suite {
+			if suite[i].acl.reads(needHead) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func holds(suite []term, s *stream.Stream, env Env) (ok, missing bool) {
 	for i := range suite {
 		s.Missing = false
 		got := suite[i].acl.eval(s, env)
-		if !got && s.Missing {
+		if !got && (s.Missing || s.HeadOpen && s.Waiting && suite[i].acl.reads(needHead)) {
 			return false, true
 		}
 		if got == suite[i].neg {

@@ -141,6 +141,7 @@ func (c *Compiler) parseExpr(text string) (*Expr, string, error) {
 	if err != nil {
 		return nil, rest, fmt.Errorf("fetch method '%s' : %w", name, err)
 	}
+	c.seen |= f.need
 	x := &Expr{name: name, out: f.out, need: f.need}
 	if x.source, err = f.bind(args{list, c}); err != nil {
 		return nil, rest, fmt.Errorf("invalid args in fetch method '%s' : %w", name, err)

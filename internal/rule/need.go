@@ -27,6 +27,7 @@ const (
 	needEnd // totals known when the stream ends
 
 	needNothing need = 0
+	needHead         = needReqHeaders | needRequest | needReqBody
 )
 
 var needNames = []string{

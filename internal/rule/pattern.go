@@ -27,6 +27,7 @@ var methods = index(func(m *method) string { return m.name }, []method{
 	{"bool", stream.KindBool, func([]string, bool) (matcher, error) { return matchBool{}, nil }},
 	{"int", stream.KindInt, buildRanges(false)},
 	{"len", stream.KindStr, buildRanges(true)},
+	{dottedVersion, stream.KindInt, buildVersions},
 	{"ip", stream.KindAddr, buildNets},
 	{"bin", stream.KindBin, buildBin},
 	{"str", stream.KindStr, buildSet},

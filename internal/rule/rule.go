@@ -64,6 +64,7 @@ type Compiler struct {
 	slots    stream.CaptureSlots // declared so far
 	declared int                 // how many of Captures are among them
 	ids      []captureID         // used by rules, to be found at the end
+	seen     need                // what the expressions of the rule at hand read
 
 	Frontends      func(name string) bool              // whether a frontend exists; nil believes every name
 	Servers        func(backend, server string) bool   // whether a server exists; nil believes every name
@@ -93,10 +94,13 @@ const (
 	VerdictReject   // close without an answer; termination state PR
 	VerdictTarpit   // wait timeout tarpit, then send Reply; termination state PT
 	VerdictError    // a rewrite did not fit: send Reply (500); termination state PR
+	VerdictClose    // of a response: close the server's connection, the client still gets what came
+	VerdictDrop     // as Reject, but the client is not told: the connection just ceases
+	VerdictUpgrade  // of a session in mode tcp: go on in mode http
 	VerdictWait     // a tcp content rule needs more bytes to tell; only while Stream.Waiting is set
 )
 
-var verdictNames = [...]string{"go", "allow", "deny", "return", "redirect", "reject", "tarpit", "error", "wait"}
+var verdictNames = [...]string{"go", "allow", "deny", "return", "redirect", "reject", "tarpit", "error", "close", "drop", "upgrade", "wait"}
 
 func (k VerdictKind) String() string { return verdictNames[k] }
 
@@ -110,6 +114,7 @@ type Verdict struct {
 // Set is a list of compiled rules. A nil Set passes everything.
 type Set struct {
 	rules []compiled
+	head  bool // a rule reads the head of the request
 }
 
 // compiled is one rule. do returns whether the set ends here, and how.
@@ -132,6 +137,9 @@ func (set *Set) Len() int {
 	}
 	return len(set.rules)
 }
+
+// ReadsHead reports whether a rule looks at the head of an HTTP request: in mode tcp one must be sought for it in the bytes that came.
+func (set *Set) ReadsHead() bool { return set != nil && set.head }
 
 // Run evaluates the rules in order until one is final.
 func (set *Set) Run(s *stream.Stream, env Env) Verdict {

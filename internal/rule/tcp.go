@@ -53,7 +53,61 @@ func tcpActions() []action {
 		{"accept", atTCP, "pass the rest of this set", func(*ruleParser) (actionFunc, error) {
 			return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictAllow} }, nil
 		}},
+		{"close", atTCPResponse, "close the server's connection; what it sent still reaches the client", func(*ruleParser) (actionFunc, error) {
+			return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictClose} }, nil
+		}},
+		{"switch-mode", atContent, "go on in mode http", bindSwitchMode},
+		{"silent-drop", atRequest | atResponse | atTCP, "end the connection without telling the client", bindSilentDrop},
 	}
+}
+
+// bindSwitchMode reads "http [proto h1]". HTTP/2 is not ours to speak.
+func bindSwitchMode(p *ruleParser) (actionFunc, error) {
+	mode, _ := p.next()
+	switch {
+	case mode == "":
+		return nil, fmt.Errorf("'%s %s' expects a mode as argument", "tcp-request", p.word)
+	case p.c.Kind == "backend":
+		return nil, fmt.Errorf("'%s %s' not allowed because %s '%s' has no frontend capability", "tcp-request", p.word, p.c.Kind, p.c.Proxy)
+	case mode != "http":
+		return nil, fmt.Errorf("'%s %s' expects a valid mode (got '%s')", "tcp-request", p.word, mode)
+	}
+	if len(p.words) > 0 && p.words[0] == "proto" {
+		p.next()
+		switch proto, _ := p.next(); proto {
+		case "h1":
+		case "":
+			return nil, fmt.Errorf("'%s %s': '%s' expects a protocol as argument", "tcp-request", p.word, "proto")
+		case "h2", "fcgi", "none", "spop":
+			return nil, fmt.Errorf("'%s %s': protocol '%s' is not supported", "tcp-request", p.word, proto)
+		default:
+			return nil, fmt.Errorf("'%s %s': '%s' expects a valid MUX protocol, if specified (got '%s')", "tcp-request", p.word, "proto", proto)
+		}
+	}
+	return func(s *stream.Stream, _ Env) Verdict {
+		if s.HTTP && !s.Peeked {
+			return Verdict{Kind: VerdictAllow} // it is one already
+		}
+		return Verdict{Kind: VerdictUpgrade}
+	}, nil
+}
+
+// bindSilentDrop reads "[rst-ttl N]": N hops far a reset is sent, so that state of firewalls near by goes away.
+func bindSilentDrop(p *ruleParser) (actionFunc, error) {
+	ttl := 0
+	if len(p.words) > 0 && p.words[0] == "rst-ttl" {
+		p.next()
+		w, _ := p.next()
+		n, ok := wholeInt(w)
+		switch {
+		case w == "":
+			return nil, fmt.Errorf("missing rst-ttl value")
+		case !ok || n < 0 || n > 255:
+			return nil, fmt.Errorf("invalid value '%s' for rst-ttl", w)
+		}
+		ttl = int(n)
+	}
+	return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictDrop, Status: ttl} }, nil
 }
 
 // The actions that HAProxy 3.4 knows in tcp rules, in the order of its messages; those in front of the bar it names by hand.

@@ -84,6 +84,9 @@ type Stream struct {
 	// server. Waiting says that more may come; a fetch that could then have another value sets Missing.
 	ReqData, ResData []byte
 	Waiting, Missing bool
+	// Peeked says that Req is the copy of a request head found in ReqData of a stream in mode tcp, which has HTTP set as long as rules may
+	// look at it. HeadOpen says that there is none yet, but could be with more bytes.
+	Peeked, HeadOpen bool
 
 	Slots *CaptureSlots // of the frontend; nil captures nothing
 	// NewID appends unique-id-format's text to dst; nil when the frontend has none.
@@ -162,7 +165,8 @@ func (s *Stream) Reset() {
 	s.ReqVars.Clear()
 	s.ResVars.Clear()
 	s.Backend, s.Server = "", ""
-	s.ReqData, s.ResData, s.Waiting, s.Missing = nil, nil, false, false
+	s.ReqData, s.ResData = nil, nil
+	s.Waiting, s.Missing, s.Peeked, s.HeadOpen = false, false, false, false
 	s.NewSrc, s.NewDst = netip.AddrPort{}, netip.AddrPort{}
 	s.Slots, s.NewID = nil, nil
 	s.Log = Log{ReqCaptures: s.Log.ReqCaptures[:0], ResCaptures: s.Log.ResCaptures[:0], Term: [2]byte{'-', '-'}, TermCookie: [2]byte{'-', '-'}}
