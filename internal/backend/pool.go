@@ -60,11 +60,28 @@ func (p *pool) put(c *Conn, used, limit, low int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.busy = max(p.busy, used)
-	if limit >= 0 && len(p.idle) >= limit || len(p.idle)+used > max(p.busy, p.before)+low {
+	if p.full(used, limit, low) && !p.dropDead() {
 		return false
 	}
 	p.idle = append(p.idle, c)
 	return true
+}
+
+func (p *pool) full(used, limit, low int) bool {
+	return limit >= 0 && len(p.idle) >= limit || len(p.idle)+used > max(p.busy, p.before)+low
+}
+
+// dropDead makes room by closing one connection that the server has closed meanwhile: it must not keep a living one out.
+func (p *pool) dropDead() bool {
+	for i, c := range p.idle {
+		if !c.alive() {
+			c.close()
+			p.idle = append(p.idle[:i], p.idle[i+1:]...)
+			p.low = min(p.low, len(p.idle))
+			return true
+		}
+	}
+	return false
 }
 
 // take returns the connection released last that was opened as s opens them for w.

@@ -22,7 +22,12 @@ func PeekRequest(b []byte, req *stream.Request, lim *Limits, keep func([]byte) [
 		start++
 	}
 	_, err := parseRequestLine(b, start, req)
+	method := len(req.Method)
 	req.Reset()
+	if err == ErrMethodRefused { // a request, if one that nobody will serve
+		req.Method = keep(b[start : start+method])
+		return true, false
+	}
 	if err != nil {
 		return false, err == errIncomplete && len(b) < l.Head
 	}

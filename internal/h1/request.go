@@ -75,6 +75,9 @@ func parseRequestLine(b []byte, at int, req *stream.Request) (int, error) {
 		at++
 	}
 	major, minor, next, err := parseVersion(b, at)
+	if err == ErrVersion && string(req.Method) == "PRI" {
+		return 0, ErrMethodRefused // the preface of HTTP/2 (RFC 9113 section 3.4), answered as HAProxy answers it
+	}
 	if err != nil {
 		return 0, err
 	}

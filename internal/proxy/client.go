@@ -17,14 +17,15 @@ import (
 // client is one client connection in mode http. Between requests it is all that exists of the connection: everything a request
 // needs is in an exchange, which is borrowed.
 type client struct {
-	handle  *Handle
-	conn    *stream.Conn
-	wire    h1.Conn
-	in      h1.Reader
-	session backend.Session
-	ended   time.Time   // when the previous response ended, at first when serving began
-	served  int         // requests that were answered
-	gone    atomic.Bool // the client left while a server was working for it
+	handle   *Handle
+	conn     *stream.Conn
+	wire     h1.Conn
+	in       h1.Reader
+	session  backend.Session
+	ended    time.Time   // when the previous response ended, at first when serving began
+	switched bool        // a rule turned the session of a frontend in mode tcp into an HTTP connection
+	served   int         // requests that were answered
+	gone     atomic.Bool // the client left while a server was working for it
 
 	mu       sync.Mutex
 	idle     bool // guarded by mu: waiting for the first byte of a request

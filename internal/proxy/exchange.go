@@ -30,6 +30,7 @@ type exchange struct {
 	silent bool // no log line
 	logged bool
 
+	inspected   bool  // the frontend's content rules have seen this request, when it was no request yet
 	sawContinue bool  // a 100 response was forwarded
 	own         bool  // the answer is ours, which the log counts as no bytes
 	inBackend   bool  // counted as a session of the backend
@@ -67,7 +68,7 @@ func (x *exchange) giveBack() {
 	x.srv.Release()
 	x.s.Reset()
 	x.s.Conn = nil
-	x.cl, x.f, x.b = nil, nil, nil
+	x.cl, x.f, x.b, x.inspected = nil, nil, nil, false
 	exchanges.Put(x)
 }
 
@@ -182,7 +183,7 @@ func (x *exchange) route() {
 	if x.challenge() {
 		return
 	}
-	if o.TCPContent != nil && !x.decide(x.inspectRequest(o.TCPContent, o.InspectDelay), false) {
+	if o.TCPContent != nil && !x.inspected && !x.decide(x.inspectRequest(o.TCPContent, o.InspectDelay), false) {
 		return
 	}
 	if x.monitor() {
@@ -191,10 +192,17 @@ func (x *exchange) route() {
 	if o.BufferRequest && !x.bufferBody() {
 		return
 	}
-	if !x.decide(o.HTTPRequest.Run(s, o.Env), false) {
+	if (o.HTTP || x.cl.switched) && !x.decide(o.HTTPRequest.Run(s, o.Env), false) {
 		return
 	}
-	x.b = o.choose(s)
+	if x.b == nil { // else it was chosen before the session became an HTTP one
+		x.b = o.choose(s)
+	}
+	if x.b != nil && !x.b.o.HTTP { // what was parsed as messages can't be passed on as bytes
+		x.b, x.keep = nil, false
+		x.term('I', 'C')
+		return
+	}
 	if x.b == nil {
 		x.term('S', 'C')
 		x.fail(503)
@@ -313,6 +321,12 @@ func (x *exchange) decide(v rule.Verdict, atBackend bool) bool {
 		c.DeniedReq.Add(1)
 		x.term('P', 'R')
 		x.keep = false
+		return false
+	case rule.VerdictDrop:
+		c.DeniedReq.Add(1)
+		x.term('P', 'R')
+		x.keep = false
+		dropQuietly(x.cl.wire.NetConn(), v.Status)
 		return false
 	default:
 		c.DeniedReq.Add(1)

@@ -79,11 +79,11 @@ func (h *Handle) Serve(ctx context.Context, nc net.Conn, c *stream.Conn) {
 	if f == nil {
 		return
 	}
-	if !f.admitSession(c) {
+	if !f.admitSession(nc, c) {
 		return
 	}
 	if !f.o.HTTP {
-		serveTCP(ctx, f, nc, c)
+		serveTCP(ctx, h, f, nc, c)
 		return
 	}
 	cl := &client{handle: h, conn: c}

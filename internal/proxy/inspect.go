@@ -11,37 +11,49 @@ import (
 
 // Admit runs the tcp-request connection rules on a connection that was just accepted, and reports whether it may go on. It never
 // waits, so that an accept loop can call it: a connection that is refused costs no goroutine.
-func (h *Handle) Admit(_ net.Conn, c *stream.Conn) bool {
+func (h *Handle) Admit(nc net.Conn, c *stream.Conn) bool {
 	f := h.current.Load()
 	if f == nil || f.o.TCPConnection == nil {
 		return true
 	}
-	if f.judge(f.o.TCPConnection, c) {
+	switch v := f.judge(f.o.TCPConnection, c); v.Kind {
+	case rule.VerdictGo, rule.VerdictAllow:
 		return true
+	case rule.VerdictDrop:
+		f.o.Counters.DeniedReq.Add(1)
+		dropQuietly(nc, v.Status)
+	default:
+		f.o.Counters.DeniedConn.Add(1)
 	}
-	f.o.Counters.DeniedConn.Add(1)
 	return false
 }
 
 // admitSession runs the tcp-request session rules.
-func (f *Frontend) admitSession(c *stream.Conn) bool {
-	if f.o.TCPSession == nil || f.judge(f.o.TCPSession, c) {
+func (f *Frontend) admitSession(nc net.Conn, c *stream.Conn) bool {
+	if f.o.TCPSession == nil {
 		return true
 	}
-	f.o.Counters.DeniedSess.Add(1)
+	switch v := f.judge(f.o.TCPSession, c); v.Kind {
+	case rule.VerdictGo, rule.VerdictAllow:
+		return true
+	case rule.VerdictDrop:
+		f.o.Counters.DeniedReq.Add(1)
+		dropQuietly(nc, v.Status)
+	default:
+		f.o.Counters.DeniedSess.Add(1)
+	}
 	return false
 }
 
 // judge runs a set for which there is a connection and nothing else yet.
-func (f *Frontend) judge(set *rule.Set, c *stream.Conn) bool {
+func (f *Frontend) judge(set *rule.Set, c *stream.Conn) rule.Verdict {
 	x := exchanges.Get().(*exchange)
 	defer x.giveBack()
 	s := &x.s
 	s.Reset()
 	s.Conn, s.HTTP, s.Frontend = c, f.o.HTTP, f.o.Name
 	s.Log.Start = c.Accepted
-	v := set.Run(s, f.o.Env)
-	return v.Kind == rule.VerdictGo || v.Kind == rule.VerdictAllow
+	return set.Run(s, f.o.Env)
 }
 
 // maxInspected bounds what the runs of one set may leave in the stream's memory: a client that sends byte by byte has the rules run
@@ -55,7 +67,10 @@ func (x *exchange) inspectRequest(set *rule.Set, delay time.Duration) rule.Verdi
 		return rule.Verdict{}
 	}
 	in := &x.cl.in
-	return x.inspect(set, delay, in, &x.s.ReqData, func() bool { return in.Done() && x.s.HTTP })
+	if x.s.HTTP && !x.s.Peeked {
+		return x.inspect(set, delay, in, &x.s.ReqData, in.Done)
+	}
+	return x.inspect(set, delay, in, &x.s.ReqData, never)
 }
 
 // inspect runs set on what in holds. over tells that the message has ended although the connection has not.
@@ -65,9 +80,12 @@ func (x *exchange) inspect(set *rule.Set, delay time.Duration, in *h1.Reader, da
 	s.Waiting = delay > 0 && !over()
 	for {
 		*data = in.Unread()
+		if set.ReadsHead() {
+			x.peekHead()
+		}
 		v := set.Run(s, x.f.o.Env)
 		if v.Kind != rule.VerdictWait {
-			s.Waiting, *data = false, nil
+			s.Waiting = false
 			return v
 		}
 		if end.IsZero() {
@@ -76,4 +94,28 @@ func (x *exchange) inspect(set *rule.Set, delay time.Duration, in *h1.Reader, da
 		}
 		s.Waiting = in.More() == nil && s.Size() < maxInspected && !over()
 	}
+}
+
+// peekHead seeks a request head in what the client of a session in mode tcp has sent, for rules that look at one. The bytes stay as they
+// are: they are not ours to change.
+func (x *exchange) peekHead() {
+	s := &x.s
+	if s.HTTP {
+		return
+	}
+	s.ReqData = x.cl.in.Unread()
+	limits := x.f.limits
+	limits.NoHostOK, limits.ConnectOK = true, true
+	whole, open := h1.PeekRequest(s.ReqData, &s.Req, &limits, s.Scratch)
+	s.HTTP, s.Peeked, s.HeadOpen = whole, whole, open
+}
+
+// endPeek takes the client's bytes away from the rules again.
+func (x *exchange) endPeek() {
+	s := &x.s
+	if s.Peeked {
+		s.HTTP, s.Peeked = false, false
+		s.Req.Reset()
+	}
+	s.ReqData, s.HeadOpen = nil, false
 }

@@ -101,3 +101,38 @@ func TestContentRulesRunForEveryRequest(t *testing.T) {
 		}
 	}
 }
+
+func TestSessionsBecomeHTTPConnections(t *testing.T) {
+	for _, how := range []string{"rule", "backend"} {
+		srv := serve(t, func(p *peer, n int) {
+			for p.head() != "" {
+				p.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+			}
+		})
+		e := newEdge(t, srv.addr, func(o *setup) {
+			o.f.HTTP = false
+			o.format = "%b %ST %ts %[var(txn.seen)]"
+			o.f.InspectDelay = long
+			if how == "rule" {
+				o.f.TCPContent = tcpRules(t, (*rule.Compiler).TCPContent, "set-var(txn.seen) internal.strm.is_htx", "switch-mode http if HTTP", "reject")
+				o.f.HTTPRequest = requestRules(t, "set-header x-seen %[var(txn.seen)]")
+			}
+		})
+		c := e.dial()
+		c.send("GET /1 HTTP/1.1\r\n").send("host: x\r\n\r\n").head()
+		c.send("GET /2 HTTP/1.1\r\nhost: x\r\n\r\n").head()
+		c.Close()
+		want := []string{"be 200 -- 0", "be 200 -- 1"}
+		if how == "backend" {
+			want = []string{"be 200 -- -", "be 200 -- -"}
+		}
+		for _, w := range want {
+			if l := e.logged(); l != w {
+				t.Errorf("%s: log %q, want %q", how, l, w)
+			}
+		}
+		if n := srv.conns(); n != 1 {
+			t.Errorf("%s: %d server connections", how, n)
+		}
+	}
+}

@@ -117,6 +117,7 @@ type Frontend struct {
 	limits    h1.Limits // of requests
 	resLimits h1.Limits
 	pool      *h1.Pool
+	peeks     bool          // a use_backend rule of a frontend in mode tcp reads the head of a request
 	logged    atomic.Uint64 // log lines written
 	requests  atomic.Uint64
 	newID     func(dst []byte, s *stream.Stream) []byte // unique-id-format; nil: none
@@ -144,6 +145,9 @@ func NewFrontend(o FrontendOptions) *Frontend {
 		limits:    h1.Limits{Head: o.BufSize - o.MaxRewrite, Fields: o.MaxHdr, ConnectOK: o.Connect, NoHostOK: o.NoHostOK},
 		resLimits: h1.Limits{Head: o.BufSize - o.MaxRewrite, Fields: o.MaxHdr},
 		pool:      poolOf(o.BufSize),
+	}
+	for i := range o.UseBackend {
+		f.peeks = f.peeks || !o.HTTP && o.UseBackend[i].Cond.ReadsHead()
 	}
 	if o.UniqueID != nil {
 		f.newID = func(dst []byte, s *stream.Stream) []byte { return o.UniqueID.Append(dst, s, o.Env) }

@@ -11,41 +11,72 @@ import (
 	"gatehouse/internal/stream"
 )
 
-// serveTCP serves one connection in mode tcp: a server is connected and bytes pass both ways until both sides have ended.
-func serveTCP(ctx context.Context, f *Frontend, nc net.Conn, c *stream.Conn) {
-	cl := &client{conn: c}
+// serveTCP serves one connection in mode tcp: rules look at what the client sends first, a server is connected, and bytes pass both ways
+// until both sides have ended. Rules, or a backend in mode http, may turn the session into an HTTP connection instead.
+func serveTCP(ctx context.Context, h *Handle, f *Frontend, nc net.Conn, c *stream.Conn) {
+	cl := &client{handle: h, conn: c}
 	defer cl.session.Close()
 	cl.wire.Init(nc)
 	cl.in.Init(&cl.wire, f.pool)
 	defer cl.in.Release()
 	x := exchanges.Get().(*exchange)
-	defer x.giveBack()
+	x.beginTCP(cl, f)
+	if !x.tcp(context.WithoutCancel(ctx)) { // a soft stop lets the session end by itself
+		defer x.giveBack()
+		x.endPeek()
+		x.leaveBackend()
+		x.s.Log.End = time.Now()
+		x.log()
+		return
+	}
+	x.upgradeSession(ctx)
+}
+
+// beginTCP makes x ready for a session in mode tcp.
+func (x *exchange) beginTCP(cl *client, f *Frontend) {
 	x.cl, x.f, x.b = cl, f, nil
 	x.out.Init(&cl.wire, f.pool)
 	x.silent, x.logged, x.tunnelled = false, false, 0
+	x.own, x.inBackend = false, false
 	s := &x.s
 	s.Reset()
-	s.Conn, s.Frontend = c, f.o.Name
+	s.Conn, s.HTTP, s.Frontend = cl.conn, false, f.o.Name
 	s.Slots, s.NewID = f.o.Captures, f.newID
-	s.Log.Start = c.Accepted
+	s.Log.Start = cl.conn.Accepted
 	if s.Log.Start.IsZero() {
 		s.Log.Start = time.Now()
 	}
-	x.own, x.inBackend = false, false
-	x.tcp(context.WithoutCancel(ctx)) // a soft stop lets the session end by itself
-	x.leaveBackend()
-	s.Log.End = time.Now()
-	x.log()
 }
 
-// tcp chooses the backend, connects and tunnels.
-func (x *exchange) tcp(ctx context.Context) {
+// tcp chooses the backend, connects and tunnels. True says that the session goes on in mode http.
+func (x *exchange) tcp(ctx context.Context) (upgrade bool) {
 	s, o := &x.s, &x.f.o
-	if !x.passes(x.inspectRequest(o.TCPContent, o.InspectDelay)) {
-		return
+	switch v := x.inspectRequest(o.TCPContent, o.InspectDelay); {
+	case v.Kind == rule.VerdictUpgrade:
+		x.cl.switched = true
+		return true
+	case !x.passes(v):
+		return false
+	}
+	if x.f.peeks {
+		x.peekHead()
 	}
 	x.b = o.choose(s)
-	if x.b == nil || x.b.o.Servers == nil {
+	if x.b == nil {
+		x.term('S', 'C')
+		return false
+	}
+	if x.b.o.HTTP {
+		return true
+	}
+	x.connectTCP(ctx)
+	return false
+}
+
+// connectTCP runs the rules of the chosen backend, connects and tunnels.
+func (x *exchange) connectTCP(ctx context.Context) {
+	s, o := &x.s, &x.f.o
+	if x.b.o.Servers == nil {
 		x.term('S', 'C')
 		return
 	}
@@ -71,6 +102,7 @@ func (x *exchange) tcp(ctx context.Context) {
 		s.Log.SrvConn = int(c.Server.Counters().Cur.Load())
 	}()
 	x.addresses(c)
+	x.endPeek()
 	var wire h1.Conn
 	wire.Init(c.Conn)
 	if o.Log.ASAP {
@@ -84,7 +116,7 @@ func (x *exchange) tcp(ctx context.Context) {
 		x.srv.Init(&wire, x.f.pool)
 		t.judge = x.judgeResponse
 	}
-	switch cause = t.run(x.cl.in.Unread()); cause {
+	switch cause = t.run(&x.cl.in); cause {
 	case '-':
 	case 'P':
 		o.Counters.DeniedRes.Add(1)
@@ -117,19 +149,54 @@ func (x *exchange) addresses(c *backend.Conn) {
 
 // passes acts on the verdict of a session's content rules and reports whether the session goes on.
 func (x *exchange) passes(v rule.Verdict) bool {
-	if v.Kind == rule.VerdictGo || v.Kind == rule.VerdictAllow {
+	switch v.Kind {
+	case rule.VerdictGo, rule.VerdictAllow:
 		return true
+	case rule.VerdictDrop:
+		dropQuietly(x.cl.wire.NetConn(), v.Status)
+	default:
+		x.cl.dropUnread()
 	}
 	x.f.o.Counters.DeniedReq.Add(1)
 	x.term('P', 'R')
-	x.cl.dropUnread()
 	return false
 }
 
 // judgeResponse runs the tcp-response content rules on what the server has sent, and returns what is to be passed on then.
-func (x *exchange) judgeResponse() ([]byte, bool) {
+func (x *exchange) judgeResponse() ([]byte, rule.VerdictKind) {
 	v := x.inspect(x.b.o.TCPResponse, x.b.o.ResponseDelay, &x.srv, &x.s.ResData, never)
-	return x.srv.Unread(), v.Kind == rule.VerdictGo || v.Kind == rule.VerdictAllow
+	x.s.ResData = nil
+	if v.Kind == rule.VerdictDrop {
+		dropQuietly(x.cl.wire.NetConn(), v.Status)
+	}
+	return x.srv.Unread(), v.Kind
 }
 
 func never() bool { return false }
+
+// upgradeSession serves the connection in mode http from here on. What was read of it is its first request, which the frontend's content
+// rules have seen and whose stream this is: variables that they set stay.
+func (x *exchange) upgradeSession(ctx context.Context) {
+	cl := x.cl
+	x.endPeek()
+	if !cl.handle.add(cl) {
+		x.giveBack()
+		return
+	}
+	defer cl.handle.remove(cl)
+	defer context.AfterFunc(ctx, cl.stop)()
+	cl.ended = time.Now()
+	if !cl.await() {
+		x.giveBack()
+		return
+	}
+	x.s.HTTP, x.inspected = true, true
+	x.keep, x.sawContinue = true, false
+	x.send.cause = 0
+	cl.wire.WriteWithin(x.f.o.Timeouts.Client)
+	goOn := x.serve()
+	x.giveBack()
+	for goOn && cl.await() {
+		goOn = cl.request()
+	}
+}

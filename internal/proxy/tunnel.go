@@ -10,6 +10,7 @@ import (
 
 	"gatehouse/internal/backend"
 	"gatehouse/internal/h1"
+	"gatehouse/internal/rule"
 )
 
 // tunnel moves bytes both ways until both sides have ended, one broke, or nothing moved for too long. It serves mode tcp and
@@ -25,22 +26,25 @@ type tunnel struct {
 	slow           atomic.Int32 // the same once one side has ended: the other; 0: cause
 
 	// judge decides on what the server sends first, before any of it is passed on; nil: nothing is asked. It returns the bytes that it has
-	// read and whether they may pass.
-	judge func() ([]byte, bool)
+	// read and the verdict on them.
+	judge func() ([]byte, rule.VerdictKind)
 
 	last    atomic.Int64 // when bytes last moved, unix nanoseconds
 	in, out atomic.Int64 // bytes from the client, from the server
 	fin     atomic.Int64 // the limit in force after a half-close, nanoseconds; 0: limit
 }
 
-// run returns the termination cause: '-', 'C' or 'c' for the client, 'S' or 's' for the server, 'P' when judge refused. sent has come from
-// the client already and goes to the server first.
-func (t *tunnel) run(sent []byte) byte {
+// run returns the termination cause: '-', 'C' or 'c' for the client, 'S' or 's' for the server, 'P' when judge refused. What early holds
+// has come from the client already and goes to the server first; nil: nothing has.
+func (t *tunnel) run(early *h1.Reader) byte {
 	t.last.Store(time.Now().UnixNano())
 	t.client.WriteWithin(t.limit)
 	t.server.WriteWithin(t.limit)
-	if len(sent) > 0 && !t.pass(t.server, sent, &t.in) {
+	if early != nil && early.Buffered() > 0 && !t.pass(t.server, early.Unread(), &t.in) {
 		return 'S'
+	}
+	if early != nil {
+		early.Release() // nothing is held beyond the inspection
 	}
 	up := make(chan byte, 1)
 	go func() { up <- t.move(t.server, t.client, &t.in, 'C', 'S', t.clientFin) }()
@@ -51,14 +55,14 @@ func (t *tunnel) run(sent []byte) byte {
 	if down != '-' {
 		t.client.Interrupt()
 	}
-	first := <-up
+	sent := <-up
 	if down != '-' && down != 'x' {
 		return down
 	}
-	if first == 'x' {
+	if sent == 'x' {
 		return '-'
 	}
-	return first
+	return sent
 }
 
 // pass writes bytes that were read before the tunnel began.
@@ -74,12 +78,16 @@ func (t *tunnel) answer() byte {
 	if t.judge == nil {
 		return '-'
 	}
-	b, ok := t.judge()
+	b, kind := t.judge()
+	t.last.Store(time.Now().UnixNano())
+	pass := kind == rule.VerdictGo || kind == rule.VerdictAllow
 	switch {
-	case !ok:
+	case !pass && kind != rule.VerdictClose:
 		return 'P'
 	case len(b) > 0 && !t.pass(t.client, b, &t.out):
 		return 'C'
+	case !pass:
+		return 'x' // the server's side ends here
 	}
 	return '-'
 }

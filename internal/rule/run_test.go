@@ -310,7 +310,7 @@ func TestEveryNameIsRefusedOrKnown(t *testing.T) {
 	for name, words := range predefined {
 		c, d := newCompiler()
 		c.Cond([]string{"if", name}, testPos, nil)
-		if want := strings.Contains("RDP_COOKIE REQ_CONTENT WAIT_END", name); d.HasErrors() != want {
+		if d.HasErrors() {
 			t.Errorf("%s (%s): %s", name, words, diagTexts(d))
 		}
 	}

@@ -102,8 +102,10 @@ func bindSilentDrop(p *ruleParser) (actionFunc, error) {
 		switch {
 		case w == "":
 			return nil, fmt.Errorf("missing rst-ttl value")
-		case !ok || n < 0 || n > 255:
-			return nil, fmt.Errorf("invalid value '%s' for rst-ttl", w)
+		case !ok:
+			return nil, fmt.Errorf("invalid character starting at '%s' (value 1-255 expected)", strings.TrimLeft(w, "0123456789"))
+		case n < 1 || n > 255:
+			return nil, fmt.Errorf("valid rst-ttl values are [1-255]")
 		}
 		ttl = int(n)
 	}
