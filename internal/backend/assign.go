@@ -31,7 +31,7 @@ func (b *Backend) assigned(ctx context.Context, s *stream.Stream, o *ConnectOpti
 			b.counters.ErrConn.Add(1)
 			return nil, &Error{Kind: QueueTimeout, Status: 503, Term: [2]byte{'S', 'Q'}, Server: srv.Name()}
 		}
-		got, position, err := b.wait(ctx, &waiter{want: srv, force: o.Force})
+		got, position, err := b.wait(ctx, &waiter{want: srv, force: o.Force}, b.queueTimeout(s))
 		s.Log.Queued, s.Log.SrvQueue = time.Now(), position
 		if err != nil {
 			return nil, err

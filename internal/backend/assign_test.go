@@ -129,7 +129,7 @@ func TestWaiterLeavesAServerThatGoesDown(t *testing.T) {
 		}
 		got := make(chan *Server)
 		go func() {
-			s, _, _ := b.wait(context.Background(), &waiter{want: srv})
+			s, _, _ := b.wait(context.Background(), &waiter{want: srv}, 0)
 			got <- s
 		}()
 		synctest.Wait()

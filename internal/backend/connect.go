@@ -64,7 +64,7 @@ func (b *Backend) Connect(ctx context.Context, s *stream.Stream, o ConnectOption
 		}
 		srv.leave()
 		var e *Error
-		if !errors.As(err, &e) || e.Kind == Aborted || s.Log.Retries >= b.o.Retries || b.o.NoConnectRetry {
+		if !errors.As(err, &e) || e.Kind == Aborted || s.Log.Retries >= s.Limits.Retries(b.o.Retries) || b.o.NoConnectRetry {
 			return nil, err
 		}
 		s.Log.Retries++
@@ -84,7 +84,7 @@ func (b *Backend) assign(ctx context.Context, s *stream.Stream, avoid *Server) (
 		return nil, errNoServer
 	default:
 		var err error
-		srv, s.Log.BckQueue, err = b.wait(ctx, &waiter{avoid: avoid})
+		srv, s.Log.BckQueue, err = b.wait(ctx, &waiter{avoid: avoid}, b.queueTimeout(s))
 		s.Log.Queued = time.Now()
 		if err != nil {
 			return nil, err
@@ -119,7 +119,7 @@ func (b *Backend) onServer(ctx context.Context, s *stream.Stream, srv *Server, o
 			c.session = o.Session
 			return c, nil
 		}
-		last := s.Log.Retries >= b.o.Retries || b.o.NoConnectRetry
+		last := s.Log.Retries >= s.Limits.Retries(b.o.Retries) || b.o.NoConnectRetry
 		if err.Kind == Aborted || last {
 			if last {
 				srv.life.counters.ErrConn.Add(1)
@@ -127,7 +127,7 @@ func (b *Backend) onServer(ctx context.Context, s *stream.Stream, srv *Server, o
 			}
 			return nil, err
 		}
-		if b.redispatches(srv, s.Log.Retries+1, o) {
+		if b.redispatches(srv, s.Log.Retries+1, s.Limits.Retries(b.o.Retries), o) {
 			return nil, err
 		}
 		s.Log.Retries++
@@ -139,15 +139,16 @@ func (b *Backend) onServer(ctx context.Context, s *stream.Stream, srv *Server, o
 	}
 }
 
-// redispatches reports whether retry number n leaves the server: with option redispatch, when the server went down, at the
+// redispatches reports whether retry number n of as many as are allowed leaves the server: with option redispatch, when the server went
+// down, at the
 // retries the option names, and always when several servers are up and the algorithm does not care which one serves.
-func (b *Backend) redispatches(srv *Server, n int, o *ConnectOptions) bool {
+func (b *Backend) redispatches(srv *Server, n, retries int, o *ConnectOptions) bool {
 	if b.o.Redispatch == nil || o.Force {
 		return false
 	}
 	every := *b.o.Redispatch
 	if every <= 0 { // counted from the end: -1 is the last retry
-		every = b.o.Retries + 1 + min(every, -1)
+		every = retries + 1 + min(every, -1)
 	}
 	if !srv.usable.Load() || (every > 0 && n%every == 0) {
 		return true
@@ -175,6 +176,9 @@ func (b *Backend) rest(ctx context.Context) bool {
 // open makes a new connection to the server, TLS included, within `timeout connect`.
 func (s *Server) open(ctx context.Context, st *stream.Stream, w *wish) (*Conn, *Error) {
 	limit := s.backend.o.ConnectTimeout
+	if st != nil {
+		limit = st.Limits.Timeout(stream.TimeoutConnect, limit)
+	}
 	if limit <= 0 {
 		limit = patience
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gatehouse/internal/stats"
+	"gatehouse/internal/stream"
 )
 
 // queue holds the requests that found every server full, oldest first. A request that has a slot never touches its lock.
@@ -103,7 +104,8 @@ func (q *queue) remove(b *Backend, w *waiter) bool {
 
 // wait queues the caller until a server, or the one that w wants, has a slot for it. position is how many requests stood before
 // it in the same queue: the backend's or that server's.
-func (b *Backend) wait(ctx context.Context, w *waiter) (s *Server, position int, err error) {
+// limit bounds the wait; 0 does not.
+func (b *Backend) wait(ctx context.Context, w *waiter, limit time.Duration) (s *Server, position int, err error) {
 	w.given = make(chan *Server, 1)
 	b.queue.mu.Lock()
 	b.queue.list = append(b.queue.list, w)
@@ -118,8 +120,8 @@ func (b *Backend) wait(ctx context.Context, w *waiter) (s *Server, position int,
 	b.queue.wake(b)
 
 	var expired <-chan time.Time
-	if d := b.queueTimeout(); d > 0 {
-		t := time.NewTimer(d)
+	if limit > 0 {
+		t := time.NewTimer(limit)
 		defer t.Stop()
 		expired = t.C
 	}
@@ -137,11 +139,12 @@ func (b *Backend) wait(ctx context.Context, w *waiter) (s *Server, position int,
 	return nil, position, err
 }
 
-func (b *Backend) queueTimeout() time.Duration {
+// queueTimeout is how long a stream may wait; 0 is for ever.
+func (b *Backend) queueTimeout(s *stream.Stream) time.Duration {
 	if b.o.QueueTimeout > 0 {
-		return b.o.QueueTimeout
+		return s.Limits.Timeout(stream.TimeoutQueue, b.o.QueueTimeout)
 	}
-	return b.o.ConnectTimeout
+	return s.Limits.Timeout(stream.TimeoutQueue, s.Limits.Timeout(stream.TimeoutConnect, b.o.ConnectTimeout))
 }
 
 // noteQueue counts one more in a queue and returns how many stood there.

@@ -296,7 +296,7 @@ func (b *builder) useBackend(p *config.Proxy, r config.Rule, c *rule.Compiler, a
 func timeouts(p *config.Proxy) proxy.Timeouts {
 	t := proxy.Timeouts{
 		Client: p.TimeoutClient, HTTPRequest: p.TimeoutHTTPRequest, KeepAlive: p.TimeoutKeepAlive, Tarpit: p.TimeoutTarpit,
-		Server: p.TimeoutServer, Tunnel: p.TimeoutTunnel, ClientFin: p.TimeoutClientFin, ServerFin: p.TimeoutServerFin,
+		Connect: p.TimeoutConnect, Queue: p.TimeoutQueue, Server: p.TimeoutServer, Tunnel: p.TimeoutTunnel, ClientFin: p.TimeoutClientFin, ServerFin: p.TimeoutServerFin,
 	}
 	if t.Tarpit == 0 {
 		t.Tarpit = p.TimeoutConnect

@@ -24,6 +24,7 @@ type Reader struct {
 	overhead int // bytes of chunk extensions seen
 	trailers []stream.Field
 	line     []byte
+	size     int // of the current head
 }
 
 // minRoom is the least room worth receiving a body into.
@@ -241,7 +242,7 @@ func (r *Reader) ReadResponse(res *stream.Response, lim *Limits, bodyless, conne
 
 // startBody notes that a head of n bytes was consumed and what follows it.
 func (r *Reader) startBody(n int, kind stream.BodyKind, length int64) {
-	r.pos, r.base = n, n
+	r.pos, r.base, r.size = n, n, n
 	r.body, r.left = kind, length
 	if kind != stream.BodyLength {
 		r.left = 0
@@ -358,7 +359,7 @@ func (r *Reader) Malformed() bool {
 
 // probe walks through what is buffered of a chunked body.
 func (r *Reader) probe() (whole bool, err error) {
-	p := Reader{buf: r.buf, pos: r.pos, end: r.end, body: r.body, left: r.left, chunk: r.chunk, overhead: r.overhead}
+	p := r.copy()
 	for p.body != stream.BodyNone {
 		piece, err := p.nextChunk()
 		if err != nil || len(piece) == 0 && p.body != stream.BodyNone {

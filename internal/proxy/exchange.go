@@ -30,10 +30,13 @@ type exchange struct {
 	silent bool // no log line
 	logged bool
 
-	inspected   bool  // the frontend's content rules have seen this request, when it was no request yet
-	sawContinue bool  // a 100 response was forwarded
-	own         bool  // the answer is ours, which the log counts as no bytes
-	inBackend   bool  // counted as a session of the backend
+	inspected   bool // the frontend's content rules have seen this request, when it was no request yet
+	sawContinue bool // a 100 response was forwarded
+	own         bool // the answer is ours, which the log counts as no bytes
+	inBackend   bool // counted as a session of the backend
+	cutShort    bool // the client stopped sending while rules waited for its body
+	reqBody     bodyCopy
+	resBody     bodyCopy
 	tunnelled   int64 // bytes to the client after an upgrade, or in mode tcp
 }
 
@@ -48,7 +51,8 @@ func (x *exchange) begin(cl *client) {
 	s := &x.s
 	s.Reset()
 	s.Conn, s.HTTP, s.Frontend = cl.conn, true, x.f.o.Name
-	s.Slots, s.NewID = x.f.o.Captures, x.f.newID
+	s.Slots, s.NewID, s.Exchange = x.f.o.Captures, x.f.newID, x
+	x.reqBody, x.resBody, x.cutShort = bodyCopy{}, bodyCopy{}, false
 	now := time.Now()
 	s.Log.Start = now
 	s.Log.Idle = now.Sub(cl.ended)
@@ -138,7 +142,7 @@ func (x *exchange) readHead() bool {
 	cl.wire.ReadWithin(x.f.o.Timeouts.Client)
 	s := &x.s
 	s.Log.ReqDone = time.Now()
-	s.Log.RequestLine = cl.in.Line()
+	s.Log.RequestLine = singleSpaced(s, cl.in.Line())
 	cl.conn.Requests++
 	x.head = string(s.Req.Method) == "HEAD"
 	x.keep = s.Req.KeepAlive && !x.f.o.HTTPClose
@@ -149,6 +153,25 @@ func (x *exchange) readHead() bool {
 	s.CaptureFields(false)
 	return true
 }
+
+// singleSpaced returns a request line with one space between its words, as HAProxy logs it, however many were sent.
+func singleSpaced(s *stream.Stream, line []byte) []byte {
+	if bytes.IndexByte(line, '\t') < 0 && !bytes.Contains(line, twoSpaces) {
+		return line
+	}
+	b := s.Work()
+	for _, c := range line {
+		if c == '\t' {
+			c = ' '
+		}
+		if c != ' ' || len(b) > 0 && b[len(b)-1] != ' ' {
+			b = append(b, c)
+		}
+	}
+	return s.Return(b)
+}
+
+var twoSpaces = []byte("  ")
 
 // badHead answers a request that has no head we could use. Rules do not see it.
 func (x *exchange) badHead(err error) {
@@ -192,6 +215,7 @@ func (x *exchange) route() {
 	if o.BufferRequest && !x.bufferBody() {
 		return
 	}
+	x.bound(&x.cl.in)
 	if (o.HTTP || x.cl.switched) && !x.decide(o.HTTPRequest.Run(s, o.Env), false) {
 		return
 	}
@@ -225,6 +249,10 @@ func (x *exchange) route() {
 	if b.BufferRequest && !o.BufferRequest && !x.bufferBody() {
 		return
 	}
+	if x.abandoned() {
+		return
+	}
+	x.rearm()
 	s.CaptureCookie(false)
 	x.belongs()
 	x.addFields()
@@ -313,6 +341,13 @@ func (x *exchange) decide(v rule.Verdict, atBackend bool) bool {
 	case rule.VerdictReturn, rule.VerdictRedirect:
 		c.Intercepted.Add(1)
 		x.term('L', 'R')
+	case rule.VerdictTimeout:
+		x.f.o.Counters.ErrReq.Add(1)
+		x.term('c', 'R')
+		x.keep = false
+		x.s.Log.ReqDone = time.Time{}
+		x.fail(v.Status)
+		return false
 	case rule.VerdictTarpit:
 		c.DeniedReq.Add(1)
 		x.term('P', 'T')

@@ -23,7 +23,7 @@ const watchAfter = 25 * time.Millisecond
 // out to be closed is sent once more on a fresh one.
 func (x *exchange) forward() {
 	for fresh := false; ; fresh = true {
-		x.away.begin(x.cl, !x.b.o.NoAbortOnClose, x.f.o.Timeouts.Client)
+		x.away.begin(x.cl, !x.b.o.NoAbortOnClose, x.clientTimeout())
 		c, err := x.b.o.Servers.Connect(&x.away, &x.s, backend.ConnectOptions{
 			Session: &x.cl.session,
 			First:   x.cl.served == 0,
@@ -77,7 +77,7 @@ func (x *exchange) onServer(c *backend.Conn, mayRetry bool) (again bool) {
 		wire.Init(c.Conn)
 		c.Codec = wire
 	}
-	wire.WriteWithin(x.b.o.Timeouts.Server)
+	wire.WriteWithin(x.serverTimeout())
 	x.srv.Release()
 	x.up.Release()
 	x.srv.Init(wire, x.f.pool)
@@ -270,7 +270,7 @@ func (x *exchange) awaitResponse(wire *h1.Conn) error {
 		if err := x.awaitByte(wire); err != nil {
 			return err
 		}
-		wire.ReadWithin(x.b.o.Timeouts.Server)
+		wire.ReadWithin(x.serverTimeout())
 		if err := x.srv.ReadResponse(&s.Res, &x.f.resLimits, bodyless, connect); err != nil {
 			x.captureResponse(err)
 			return err
@@ -310,7 +310,7 @@ func (x *exchange) awaitByte(wire *h1.Conn) error {
 		return nil
 	}
 	if x.send.running {
-		return x.awaitDuringUpload(wire, x.b.o.Timeouts.Server)
+		return x.awaitDuringUpload(wire, x.serverTimeout())
 	}
 	_, err := x.fromServer(wire, waitFirst)
 	return err
@@ -322,7 +322,7 @@ func nextPiece(r *h1.Reader) ([]byte, error) { return r.Body() }
 
 // fromServer waits for the server, for at most `timeout server`, and watches the client when that takes long.
 func (x *exchange) fromServer(wire *h1.Conn, read func(*h1.Reader) ([]byte, error)) ([]byte, error) {
-	limit := x.b.o.Timeouts.Server
+	limit := x.serverTimeout()
 	if limit > 0 && limit <= 2*watchAfter || x.send.running {
 		wire.ReadWithin(limit)
 		return read(&x.srv)
@@ -437,6 +437,7 @@ func (x *exchange) respond(c *backend.Conn) {
 		}
 	}
 	s.CaptureFields(true)
+	x.bound(&x.srv)
 	for _, set := range [2]*rule.Set{x.b.o.HTTPResponse, o.HTTPResponse} {
 		if v := set.Run(s, o.Env); v.Kind != rule.VerdictGo && v.Kind != rule.VerdictAllow {
 			x.refuseResponse(c, v)
@@ -449,6 +450,7 @@ func (x *exchange) respond(c *backend.Conn) {
 	}
 	x.b.o.AfterResponse.Run(s, o.Env)
 	o.AfterResponse.Run(s, o.Env)
+	x.rearm()
 	uploading := !x.send.ended()
 	if uploading && s.Req.Expect100 && !x.sawContinue {
 		// The server answers instead of asking for the body. Whether the client sends it nevertheless is open, so nothing can
@@ -488,9 +490,15 @@ func (x *exchange) refuseResponse(c *backend.Conn, v rule.Verdict) {
 	x.stopSending()
 	c.Release(false)
 	x.term('P', 'H')
-	if v.Kind == rule.VerdictReturn || v.Kind == rule.VerdictRedirect {
+	switch v.Kind {
+	case rule.VerdictTimeout:
+		x.term('s', 'H')
+		x.b.o.Counters.ErrRes.Add(1)
+		x.fail(v.Status)
+		return
+	case rule.VerdictReturn, rule.VerdictRedirect:
 		x.term('L', 'H')
-	} else {
+	default:
 		x.f.o.Counters.DeniedRes.Add(1)
 		x.b.o.Counters.DeniedRes.Add(1)
 	}

@@ -36,6 +36,8 @@ type Timeouts struct {
 	HTTPRequest time.Duration // 0: Client
 	KeepAlive   time.Duration // 0: HTTPRequest
 	Tarpit      time.Duration // 0: `timeout connect`, which the caller fills in
+	Connect     time.Duration // for rules that ask; the backend keeps it
+	Queue       time.Duration // as Connect
 	Server      time.Duration
 	Tunnel      time.Duration // 0: Client and Server
 	ClientFin   time.Duration // 0: Client

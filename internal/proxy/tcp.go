@@ -41,7 +41,7 @@ func (x *exchange) beginTCP(cl *client, f *Frontend) {
 	s := &x.s
 	s.Reset()
 	s.Conn, s.HTTP, s.Frontend = cl.conn, false, f.o.Name
-	s.Slots, s.NewID = f.o.Captures, f.newID
+	s.Slots, s.NewID, s.Exchange = f.o.Captures, f.newID, x
 	s.Log.Start = cl.conn.Accepted
 	if s.Log.Start.IsZero() {
 		s.Log.Start = time.Now()
@@ -109,7 +109,7 @@ func (x *exchange) connectTCP(ctx context.Context) {
 		s.Log.Early, s.Log.End, x.logged = true, time.Now(), true
 		x.writeLog()
 	}
-	limit, cause := tunnelLimit(o, b)
+	limit, cause := x.tunnelLimit()
 	t := &tunnel{client: &x.cl.wire, server: &wire, pool: x.f.pool, limit: limit, cause: cause,
 		clientFin: o.Timeouts.ClientFin, serverFin: b.Timeouts.ServerFin}
 	if b.TCPResponse != nil {

@@ -11,6 +11,7 @@ import (
 	"gatehouse/internal/backend"
 	"gatehouse/internal/h1"
 	"gatehouse/internal/rule"
+	"gatehouse/internal/stream"
 )
 
 // tunnel moves bytes both ways until both sides have ended, one broke, or nothing moved for too long. It serves mode tcp and
@@ -289,11 +290,11 @@ func isWrite(err error) bool {
 }
 
 // tunnelLimit is the inactivity limit of a tunnel and who is blamed for it.
-func tunnelLimit(f *FrontendOptions, b *BackendOptions) (time.Duration, byte) {
-	if b.Timeouts.Tunnel > 0 {
-		return b.Timeouts.Tunnel, 'c'
+func (x *exchange) tunnelLimit() (time.Duration, byte) {
+	if d := x.s.Limits.Timeout(stream.TimeoutTunnel, x.b.o.Timeouts.Tunnel); d > 0 {
+		return d, 'c'
 	}
-	client, server := f.Timeouts.Client, b.Timeouts.Server
+	client, server := x.clientTimeout(), x.serverTimeout()
 	if client > 0 && (server <= 0 || client <= server) {
 		return client, 'c'
 	}
@@ -321,7 +322,7 @@ func (x *exchange) upgrade(c *backend.Conn, wire *h1.Conn) {
 		s.Log.Early, s.Log.End, x.logged = true, time.Now(), true
 		x.writeLog()
 	}
-	limit, cause := tunnelLimit(o, &x.b.o)
+	limit, cause := x.tunnelLimit()
 	t := &tunnel{client: &x.cl.wire, server: wire, pool: x.f.pool, limit: limit, cause: cause,
 		clientFin: o.Timeouts.ClientFin, serverFin: x.b.o.Timeouts.ServerFin}
 	early := x.srv.Unread()

@@ -38,7 +38,7 @@ const (
 var actions = actionTable()
 
 func actionTable() map[string]*action {
-	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), captureActions(), addressActions(), []action{
+	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), captureActions(), streamActions(), addressActions(), []action{
 		{"allow", atAll, "pass the rest of this set", func(*ruleParser) (actionFunc, error) {
 			return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictAllow} }, nil
 		}},
@@ -58,6 +58,7 @@ type ruleParser struct {
 	at    place
 	word  string // the action as written
 	param string // what stood in parentheses behind its name
+	hint  *bool  // set by early-hint, see compiled
 }
 
 // next takes the next word; false at the end.
@@ -136,12 +137,14 @@ func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set
 				"config : parsing [%s:%d]: previous '%s' action is final and has no condition attached, further entries are NOOP.",
 				r.Pos.File, r.Pos.Line, in.name)})
 		}
+		markHint(set.rules, &done)
 		set.rules = append(set.rules, done)
 		wasInherited = r.ACLs != nil
 	}
 	if len(set.rules) == 0 {
 		return nil
 	}
+	markHint(set.rules, nil)
 	return set
 }
 
@@ -195,7 +198,7 @@ func (c *Compiler) rule(r config.Rule, acls *ACLs, in scope, at place) (compiled
 		c.Diags.Alert(r.Pos, "error detected while parsing an %s condition : %s.", what, err)
 		return compiled{}, false
 	}
-	return compiled{cond: cond, do: do, pos: r.Pos, name: word}, true
+	return compiled{cond: cond, do: do, pos: r.Pos, name: word, hint: p.hint}, true
 }
 
 // findAction looks an action up, splitting "set-var(txn.x)" at its parenthesis.
@@ -303,13 +306,17 @@ const (
 	maxFields  = 1024
 )
 
-// overflow is the verdict when they build more: the request ends with 500.
+// overflow is the verdict when they build more: the request ends with 500, unless strict-mode is off.
 func overflow(s *stream.Stream) Verdict {
+	if s.Lax {
+		return goOn
+	}
 	return answer(s, VerdictError, Reply{Status: 500, ErrorFile: 500})
 }
 
-func crowded(s *stream.Stream, fields []stream.Field) bool {
-	return s.Size() > maxRewrite || len(fields) >= maxFields
+// crowded reports whether n more bytes have no room in the message.
+func crowded(s *stream.Stream, fields []stream.Field, n int) bool {
+	return s.Size() > maxRewrite || len(fields) >= maxFields || !s.Room.Take(n)
 }
 
 var logLevels = []string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", "silent"}

@@ -89,16 +89,28 @@ func bindSetHeader(replace bool) func(*ruleParser) (actionFunc, error) {
 		return func(s *stream.Stream, env Env) Verdict {
 			value := fieldValue(f.bytes(s, env))
 			fields := p.fields(s)
-			if crowded(s, *fields) {
-				return overflow(s)
-			}
 			if replace {
+				s.Room.Take(-fieldBytes(*fields, key))
 				*fields = stream.Del(*fields, key)
+			}
+			if crowded(s, *fields, len(name)+len(value)+4) {
+				return overflow(s)
 			}
 			*fields = append(*fields, stream.Field{Name: name, Value: value})
 			return goOn
 		}, nil
 	}
+}
+
+// fieldBytes is the room that the lines of a field take.
+func fieldBytes(fields []stream.Field, name string) int {
+	n := 0
+	for i := range fields {
+		if string(fields[i].Name) == name {
+			n += len(name) + len(fields[i].Value) + 4
+		}
+	}
+	return n
 }
 
 func bindDelHeader(p *ruleParser) (actionFunc, error) {
@@ -165,14 +177,16 @@ func bindReplace(full bool) func(*ruleParser) (actionFunc, error) {
 				if string(field.Name) != string(name) || !full && !re.Match(field.Value) {
 					continue
 				}
-				if crowded(s, nil) {
+				value := field.Value
+				if full {
+					value = replaceWhole(s, env, value, re, f)
+				} else {
+					value = replaceValues(s, env, value, re, f)
+				}
+				if crowded(s, nil, len(value)-len(field.Value)) {
 					return overflow(s)
 				}
-				if full {
-					field.Value = replaceWhole(s, env, field.Value, re, f)
-				} else {
-					field.Value = replaceValues(s, env, field.Value, re, f)
-				}
+				field.Value = value
 			}
 			return goOn
 		}, nil

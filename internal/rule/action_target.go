@@ -138,7 +138,7 @@ func assignTarget(s *stream.Stream, set setter, value []byte) Verdict {
 			break
 		}
 	}
-	if len(t) == 0 || len(t) > maxFormat {
+	if len(t) == 0 || len(t) > maxFormat || !s.Room.Take(len(t)-len(s.Req.Target)) {
 		return overflow(s)
 	}
 	s.Req.Target = t

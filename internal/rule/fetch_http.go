@@ -114,6 +114,11 @@ func (p param) next(target []byte, at cursor) ([]byte, cursor, bool) {
 			return nil, at, false
 		}
 	}
+	return p.from(target, i)
+}
+
+// from returns the value of the parameter at or after offset i.
+func (p param) from(target []byte, i int) ([]byte, cursor, bool) {
 	for i < len(target) {
 		end := i
 		for end < len(target) && !p.separates(target[end]) {
@@ -126,7 +131,7 @@ func (p param) next(target []byte, at cursor) ([]byte, cursor, bool) {
 			return value, cursor{0, i}, true
 		}
 	}
-	return nil, at, false
+	return nil, cursor{0, i}, false
 }
 
 // separates: "&" between parameters of a query; in a path (another delimiter than "?") ";" too.

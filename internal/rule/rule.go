@@ -93,6 +93,7 @@ const (
 	VerdictRedirect // send Reply; termination state LR
 	VerdictReject   // close without an answer; termination state PR
 	VerdictTarpit   // wait timeout tarpit, then send Reply; termination state PT
+	VerdictTimeout  // the body did not come in time: answer with Status
 	VerdictError    // a rewrite did not fit: send Reply (500); termination state PR
 	VerdictClose    // of a response: close the server's connection, the client still gets what came
 	VerdictDrop     // as Reject, but the client is not told: the connection just ceases
@@ -100,7 +101,7 @@ const (
 	VerdictWait     // a tcp content rule needs more bytes to tell; only while Stream.Waiting is set
 )
 
-var verdictNames = [...]string{"go", "allow", "deny", "return", "redirect", "reject", "tarpit", "error", "close", "drop", "upgrade", "wait"}
+var verdictNames = [...]string{"go", "allow", "deny", "return", "redirect", "reject", "tarpit", "timeout", "error", "close", "drop", "upgrade", "wait"}
 
 func (k VerdictKind) String() string { return verdictNames[k] }
 
@@ -123,6 +124,7 @@ type compiled struct {
 	do   actionFunc
 	pos  config.Pos
 	name string
+	hint *bool // of early-hint: whether it sends what was collected
 }
 
 // actionFunc does one action. Everything but Go ends the set.
@@ -146,6 +148,7 @@ func (set *Set) Run(s *stream.Stream, env Env) Verdict {
 	if set == nil {
 		return goOn
 	}
+	s.Lax = false // strict-mode holds within its set
 	for i := range set.rules {
 		r := &set.rules[i]
 		if r.cond != nil {

@@ -88,6 +88,12 @@ type Stream struct {
 	// look at it. HeadOpen says that there is none yet, but could be with more bytes.
 	Peeked, HeadOpen bool
 
+	Exchange Exchange // nil: whatever is asked of it fails
+	Limits   Limits
+	Room     Room    // of the message whose rules run
+	Lax      bool    // strict-mode off: rewrites that do not fit are left out
+	Hints    []Field // of early-hint rules, until the last of a row sends them
+
 	Slots *CaptureSlots // of the frontend; nil captures nothing
 	// NewID appends unique-id-format's text to dst; nil when the frontend has none.
 	NewID func(dst []byte, s *Stream) []byte
@@ -169,6 +175,7 @@ func (s *Stream) Reset() {
 	s.Waiting, s.Missing, s.Peeked, s.HeadOpen = false, false, false, false
 	s.NewSrc, s.NewDst = netip.AddrPort{}, netip.AddrPort{}
 	s.Slots, s.NewID = nil, nil
+	s.Exchange, s.Limits, s.Room, s.Lax, s.Hints = nil, Limits{}, Room{}, false, s.Hints[:0]
 	s.Log = Log{ReqCaptures: s.Log.ReqCaptures[:0], ResCaptures: s.Log.ResCaptures[:0], Term: [2]byte{'-', '-'}, TermCookie: [2]byte{'-', '-'}}
 	s.Reply = Reply{Fields: s.Reply.Fields[:0]}
 	s.scratch = s.scratch[:0]
