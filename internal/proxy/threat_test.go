@@ -132,7 +132,7 @@ func TestThreat_H05(t *testing.T) { // targets: one form, as it came, or none
 }
 
 func TestThreat_H06(t *testing.T) { // Host
-	for _, host := range []string{"a,b", "a b", "a/b", "a@b", "a#b", "a?b", "a\\b", "[::1", "a]"} {
+	for _, host := range []string{"a,b", "a b", "a/b", "a@b", "a#b", "a?b", "a\\b", "[::1", "a]", "a\"b", "a<b", "a`b", "a{b}", "a|b", "a^b", "a:b", "a:1:2", "::1"} {
 		refused(t, "400", "GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\n")
 	}
 	refused(t, "400", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n")
