@@ -23,7 +23,8 @@ var floors = map[string][]string{
 	"runtimeapi":          {},
 	"sock":                {},
 	"h1":                  {"stream", "sock"},
-	"rule":                {"config", "cert", "stream", "stats"},
+	"pattern":             {"stream"},
+	"rule":                {"config", "cert", "stream", "stats", "pattern"},
 	"log":                 {"event", "stream", "host", "sock"},
 	"storage":             {"host"},
 	"storage/bolt":        {"storage", "host"},
@@ -37,7 +38,7 @@ var floors = map[string][]string{
 	"acme":      {"cert", "config", "event", "host", "storage", "certstore"},
 	// joints
 	"engine":      {words, means, "listener", "backend", "proxy", "certstore"},
-	"face/socket": {words, "engine", "certstore", "acme", "log", "runtimeapi"},
+	"face/socket": {words, "engine", "certstore", "acme", "log", "runtimeapi", "pattern"},
 	"app":         {"*"},
 	"gatetest":    {words, means, "certstore"},
 }
@@ -49,7 +50,7 @@ const (
 
 var groups = map[string][]string{
 	words: {"config", "cert", "stream", "stats", "event"},
-	means: {"host", "runtimeapi", "h1", "rule", "log", "storage"},
+	means: {"host", "runtimeapi", "h1", "pattern", "rule", "log", "storage"},
 }
 
 // words may use, beyond the standard library, only these.

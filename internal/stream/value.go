@@ -1,6 +1,9 @@
 package stream
 
-import "net/netip"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // Kind is the type of a Value: HAProxy's sample types.
 type Kind uint8
@@ -34,4 +37,20 @@ func (v Value) Clone() Value {
 		v.Bytes = append(make([]byte, 0, len(v.Bytes)), v.Bytes...)
 	}
 	return v
+}
+
+// IPv4Of returns the IPv4 address that an address stands for: mapped or compatible (RFC 4291 section 2.5.5), or 6to4 (RFC 3056). False
+// for all other IPv6 addresses.
+func IPv4Of(a netip.Addr) (netip.Addr, bool) {
+	if a.Is4() {
+		return a, true
+	}
+	b := a.As16()
+	switch {
+	case binary.BigEndian.Uint16(b[:]) == 0x2002:
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	case binary.BigEndian.Uint64(b[:]) == 0 && (binary.BigEndian.Uint32(b[8:]) == 0xffff || binary.BigEndian.Uint32(b[8:]) == 0):
+		return netip.AddrFrom4([4]byte(b[12:])), true
+	}
+	return netip.Addr{}, false
 }
