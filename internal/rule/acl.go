@@ -2,9 +2,11 @@ package rule
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"gatehouse/internal/config"
+	"gatehouse/internal/pattern"
 	"gatehouse/internal/stream"
 )
 
@@ -69,7 +71,7 @@ func (a *acl) reads(n need) bool {
 var derived = func() map[string][2]string {
 	m := map[string][2]string{
 		"hdr": {"req.hdr", "str"}, "method": {"method", "meth"}, "req_ver": {"req.ver", "str"}, "resp_ver": {"res.ver", "str"},
-		"req_ssl_sni": {"req.ssl_sni", "str"}, "req.ssl_ver": {"req.ssl_ver", dottedVersion}, "req_ssl_ver": {"req.ssl_ver", dottedVersion},
+		"req_ssl_sni": {"req.ssl_sni", "str"}, "req.ssl_ver": {"req.ssl_ver", "ver"}, "req_ssl_ver": {"req.ssl_ver", "ver"},
 		"payload": {"req.payload", "bin"}, "payload_lv": {"req.payload_lv", "bin"},
 		"req_rdp_cookie": {"req.rdp_cookie", "str"}, "req_rdp_cookie_cnt": {"req.rdp_cookie_cnt", "int"},
 		"ssl_fc_sni_end": {"ssl_fc_sni", "end"}, "ssl_fc_sni_reg": {"ssl_fc_sni", "reg"},
@@ -107,6 +109,7 @@ func (c *Compiler) ACLs(list []config.ACL) *ACLs {
 	}
 	c.named = set
 	for _, line := range list {
+		c.at = line.Pos
 		if err := checkACLName(line.Name); err != "" {
 			c.Diags.Alert(line.Pos, "%s", err)
 			continue
@@ -167,7 +170,11 @@ func (c *Compiler) aclTest(words []string, pos config.Pos) (aclTest, error) {
 		word, _ := identifier(words[0])
 		c.Diags.Warning(pos, "original matching method '%s' was overwritten and will not be applied as expected.", word)
 	}
-	return buildTest(x, fl)
+	name, _ = identifier(words[0])
+	if !knownACL(name) || len(x.steps) > 0 {
+		name = x.name
+	}
+	return c.buildTest(x, name, fl)
 }
 
 // criterion compiles the first word: an expression, or an old name that implies a method. The method is "" when none is
@@ -199,12 +206,20 @@ func (c *Compiler) criterion(word string) (x *Expr, method string, err error) {
 type aclWords struct {
 	method   string
 	fold     bool
+	noDNS    bool
+	id       int // -u, -1 for none
+	views    []*pattern.View
 	patterns []string
 }
 
+func (fl *aclWords) use() pattern.Use {
+	return pattern.Use{Method: methodNamed(fl.method).is, Fold: fl.fold, NoDNS: fl.noDNS}
+}
+
+// aclFlags reads what stands behind the criterion, word by word.
 func (c *Compiler) aclFlags(words []string, x *Expr, method string) (fl aclWords, err error) {
-	fl.method = method
-	loaded, forced := false, false
+	fl.method, fl.id = method, -1
+	forced, kind, columns := false, pattern.ACL, false
 	for len(words) > 0 && strings.HasPrefix(words[0], "-") {
 		flag := words[0]
 		words = words[1:]
@@ -217,33 +232,23 @@ func (c *Compiler) aclFlags(words []string, x *Expr, method string) (fl aclWords
 			fl.fold = true
 			continue
 		case "-n": // we never resolve names in patterns
+			fl.noDNS = true
+			continue
+		case "-M":
+			kind, columns = pattern.ACL|pattern.Map, true
 			continue
 		case "--":
-			fl.patterns = append(fl.patterns, words...)
+			fl.patterns = words
 			return fl, nil
 		case "-m":
-			switch {
-			case loaded:
-				err = fmt.Errorf("'-m' must only be specified before patterns and files in parsing ACL expression")
-			case forced:
-				err = fmt.Errorf("only one explicit matching method can be defined with '-m' parameter. if migrating from an old version, just keep the last one")
-			case methods[arg] == nil:
-				err = fmt.Errorf("unknown matching method '%s' when parsing ACL expression", arg)
-			case arg != "found" && !castable(x.out, methods[arg].kind):
-				err = fmt.Errorf("matching method '%s' cannot be used with fetch keyword '%s'", arg, x.name)
-			}
+			err = checkMethod(arg, x, len(fl.views) > 0, forced)
 			fl.method, forced = arg, true
 		case "-f":
-			if fl.method == "" {
-				err = fmt.Errorf("matching method must be specified first (using '-m') when using a sample fetch of this type ('%s')", x.name)
-				break
+			err = c.aclFile(arg, x, &fl, kind, columns)
+		case "-u":
+			if fl.id, err = strconv.Atoi(arg); err != nil || fl.id < 0 {
+				err = fmt.Errorf("the argument of -u must be an integer")
 			}
-			loaded = true
-			var more []string
-			more, err = c.patternFile(arg)
-			fl.patterns = append(fl.patterns, more...)
-		case "-M", "-u":
-			err = fmt.Errorf("'%s' is not supported", flag)
 		default:
 			err = fmt.Errorf("'%s' is not a valid ACL option. Please use '--' before any pattern beginning with a '-'", flag)
 		}
@@ -252,33 +257,43 @@ func (c *Compiler) aclFlags(words []string, x *Expr, method string) (fl aclWords
 		}
 		words = words[min(1, len(words)):]
 	}
-	fl.patterns = append(fl.patterns, words...)
+	fl.patterns = words
 	return fl, nil
 }
 
-// patternFile reads patterns, one on a line, blanks at its end included. Lines that are empty or start with # are left out.
-func (c *Compiler) patternFile(name string) ([]string, error) {
-	if strings.HasPrefix(name, "virt@") || strings.HasPrefix(name, "opt@") {
-		return nil, fmt.Errorf("pattern file '%s': only files are supported", name)
+func checkMethod(name string, x *Expr, loaded, forced bool) error {
+	switch {
+	case loaded:
+		return fmt.Errorf("'-m' must only be specified before patterns and files in parsing ACL expression")
+	case forced:
+		return fmt.Errorf("only one explicit matching method can be defined with '-m' parameter. if migrating from an old version, just keep the last one")
+	case methods[name] == nil:
+		return fmt.Errorf("unknown matching method '%s' when parsing ACL expression", name)
+	case name != "found" && !castable(x.out, methods[name].kind):
+		return fmt.Errorf("matching method '%s' cannot be used with fetch keyword '%s'", name, x.name)
 	}
-	data, err := c.readFile(strings.TrimPrefix(name, "file@"))
+	return nil
+}
+
+// aclFile adds the patterns of a file or virt@ name.
+func (c *Compiler) aclFile(name string, x *Expr, fl *aclWords, kind pattern.Kind, columns bool) error {
+	if fl.method == "" {
+		return errNoMethod(x)
+	}
+	ref, err := c.patterns().File(name, kind, columns, c.here())
 	if err != nil {
-		return nil, fmt.Errorf("failed to open pattern file <%s>", name)
+		return err
 	}
-	var patterns []string
-	for line := range strings.Lines(string(data)) {
-		if line[0] == '#' {
-			continue
-		}
-		line = strings.TrimLeft(line, " \t")
-		if end := strings.IndexAny(line, "\r\n"); end >= 0 {
-			line = line[:end]
-		}
-		if line != "" {
-			patterns = append(patterns, line)
-		}
+	view, err := ref.View(fl.use())
+	if err != nil {
+		return err
 	}
-	return patterns, nil
+	fl.views = append(fl.views, view)
+	return nil
+}
+
+func errNoMethod(x *Expr) error {
+	return fmt.Errorf("matching method must be specified first (using '-m') when using a sample fetch of this type ('%s')", x.name)
 }
 
 func (c *Compiler) readFile(name string) ([]byte, error) {
@@ -288,15 +303,35 @@ func (c *Compiler) readFile(name string) ([]byte, error) {
 	return c.ReadFile(name)
 }
 
-func buildTest(x *Expr, fl aclWords) (aclTest, error) {
-	m := methods[fl.method]
-	switch {
-	case fl.method == "meth":
-		built, err := buildMethods(fl.patterns, fl.fold)
-		return aclTest{x, stream.KindMeth, built}, err
-	case m == nil:
-		return aclTest{}, fmt.Errorf("matching method must be specified first (using '-m') when using a sample fetch of this type ('%s')", x.name)
+// buildTest puts the patterns of an ACL into a set of their own, which commands can change, and joins it with those of its files.
+func (c *Compiler) buildTest(x *Expr, criterion string, fl aclWords) (aclTest, error) {
+	m := methodNamed(fl.method)
+	if m == nil {
+		return aclTest{}, errNoMethod(x)
 	}
-	built, err := m.build(fl.patterns, fl.fold)
-	return aclTest{x, m.kind, built}, err
+	patterns := fl.patterns
+	var err error
+	if m.is == pattern.Int || m.is == pattern.Len || m.is == pattern.Ver {
+		if patterns, err = ranges(patterns, m.is == pattern.Ver); err != nil {
+			return aclTest{}, err
+		}
+	}
+	ref, again, err := c.inline(criterion, fl.id)
+	if err != nil {
+		return aclTest{}, err
+	}
+	view, err := ref.View(fl.use())
+	if err != nil {
+		return aclTest{}, err
+	}
+	if !again {
+		items := make([]pattern.Item, len(patterns))
+		for i, p := range patterns {
+			items[i].Key = p
+		}
+		if err := ref.Add(items...); err != nil {
+			return aclTest{}, err
+		}
+	}
+	return aclTest{x, m.kind, newMatcher(m, append(fl.views, view))}, nil
 }

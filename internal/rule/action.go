@@ -38,7 +38,7 @@ const (
 var actions = actionTable()
 
 func actionTable() map[string]*action {
-	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), captureActions(), streamActions(), addressActions(), []action{
+	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), captureActions(), streamActions(), addressActions(), mapActions(), []action{
 		{"allow", atAll, "pass the rest of this set", func(*ruleParser) (actionFunc, error) {
 			return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictAllow} }, nil
 		}},
@@ -102,9 +102,20 @@ func (c *Compiler) HTTPAfterResponse(rules []config.Rule, acls *ACLs) *Set {
 	return c.set(rules, acls, inAfterResponse, atAfter)
 }
 
-// sameACLs reports whether two rules were inherited together: config gives them the same list.
-func sameACLs(a, b []config.ACL) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
+// inheritedACLs compiles the ACLs of a defaults section once; config gives the same list to all rules that come from there.
+func (c *Compiler) inheritedACLs(list []config.ACL) *ACLs {
+	if len(list) == 0 {
+		return c.ACLs(nil)
+	}
+	set := c.inherited[&list[0]]
+	if set == nil {
+		if c.inherited == nil {
+			c.inherited = map[*config.ACL]*ACLs{}
+		}
+		set = c.ACLs(list)
+		c.inherited[&list[0]] = set
+	}
+	return set
 }
 
 // finalActions end a set whenever they are done.
@@ -112,8 +123,6 @@ var finalActions = map[string]bool{"allow": true, "deny": true, "return": true, 
 
 func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set {
 	set := &Set{}
-	var inherited *ACLs
-	var from []config.ACL
 	wasInherited := false // the rule before
 	for i, r := range rules {
 		if at == atRequest {
@@ -121,10 +130,7 @@ func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set
 		}
 		sees := acls
 		if r.ACLs != nil { // the rule comes from a defaults section and sees the ACLs of that section only
-			if inherited == nil || !sameACLs(from, r.ACLs) {
-				inherited, from = c.ACLs(r.ACLs), r.ACLs
-			}
-			sees = inherited
+			sees = c.inheritedACLs(r.ACLs)
 		}
 		c.seen = 0
 		done, ok := c.rule(r, sees, in, at)
@@ -150,6 +156,7 @@ func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set
 
 // rule compiles one line.
 func (c *Compiler) rule(r config.Rule, acls *ACLs, in scope, at place) (compiled, bool) {
+	c.at = r.Pos
 	if in.tcp() && len(r.Words) == 0 {
 		c.unknownTCPAction("", r.Pos, in, at)
 		return compiled{}, false

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"gatehouse/internal/pattern"
 )
 
 // argKind is the type of one argument of a fetch or converter.
@@ -220,19 +222,7 @@ func onesMask(a netip.Addr, n int) netip.Addr {
 	return r
 }
 
-// maxRegex bounds the text of one regular expression; RE2 runs in linear time, its size still costs memory.
-const maxRegex = 4096
-
-// compileRegex compiles RE2. HAProxy's text around the engine's own reason is kept.
+// compileRegex compiles RE2; the errors are HAProxy's.
 func compileRegex(text string, fold bool) (*regexp.Regexp, error) {
-	if len(text) > maxRegex {
-		return nil, fmt.Errorf("regex '%.32s...' is longer than %d bytes", text, maxRegex)
-	}
-	if _, err := regexp.Compile(text); err != nil { // without flags, so that the reason shows what was written
-		return nil, fmt.Errorf("regex '%s' is invalid (error=%s)", text, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-	}
-	if fold {
-		return regexp.Compile("(?i:" + text + ")")
-	}
-	return regexp.Compile(text)
+	return pattern.CompileRegex(text, fold)
 }

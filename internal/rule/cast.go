@@ -151,21 +151,7 @@ func castAddr(v Value, kind stream.Kind) (Value, bool) {
 	return address(a), true
 }
 
-// toIPv4 returns the IPv4 address that an IPv6 address stands for: mapped or compatible (RFC 4291 section 2.5.5), or 6to4
-// (RFC 3056).
-func toIPv4(a netip.Addr) (netip.Addr, bool) {
-	if a.Is4() {
-		return a, true
-	}
-	b := a.As16()
-	switch {
-	case binary.BigEndian.Uint16(b[:]) == 0x2002:
-		return netip.AddrFrom4([4]byte(b[2:6])), true
-	case binary.BigEndian.Uint64(b[:]) == 0 && (binary.BigEndian.Uint32(b[8:]) == 0xffff || binary.BigEndian.Uint32(b[8:]) == 0):
-		return netip.AddrFrom4([4]byte(b[12:])), true
-	}
-	return netip.Addr{}, false
-}
+func toIPv4(a netip.Addr) (netip.Addr, bool) { return stream.IPv4Of(a) }
 
 // parseAddr reads an address without a zone, without going through a string on the heap.
 func parseAddr(b []byte) (netip.Addr, bool) {

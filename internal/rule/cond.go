@@ -73,6 +73,7 @@ func holds(suite []term, s *stream.Stream, env Env) (ok, missing bool) {
 // Cond compiles a condition: words start with "if" or "unless". No words make nil, which is always true. An error is reported
 // to Diags and gives a condition that never holds.
 func (c *Compiler) Cond(words []string, pos config.Pos, acls *ACLs) *Cond {
+	c.at = pos
 	x, err := c.parseCond(words, pos, acls, anywhere)
 	if err != nil {
 		c.Diags.Alert(pos, "error detected while parsing a condition : %s.", err)
@@ -161,11 +162,18 @@ func (c *Compiler) findACL(name string, pos config.Pos, acls *ACLs) (*acl, error
 	if words == nil {
 		return nil, fmt.Errorf("no such ACL : '%s'", name)
 	}
+	if a := c.predefined[name]; a != nil {
+		return a, nil
+	}
 	t, err := c.aclTest(words, pos)
 	if err != nil {
 		return nil, err
 	}
-	return &acl{name: name, tests: []aclTest{t}, need: []need{t.expr.need}}, nil
+	if c.predefined == nil {
+		c.predefined = map[string]*acl{}
+	}
+	c.predefined[name] = &acl{name: name, tests: []aclTest{t}, need: []need{t.expr.need}}
+	return c.predefined[name], nil
 }
 
 func (c *Compiler) warnUnusable(a *acl, pos config.Pos, in scope) {

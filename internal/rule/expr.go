@@ -116,6 +116,7 @@ func accepts(s *stream.Stream, v Value, kind stream.Kind, match matcher) bool {
 
 // Expr compiles a sample expression such as "hdr(host),lower". It reports errors to Diags and returns nil then.
 func (c *Compiler) Expr(text string, pos config.Pos) *Expr {
+	c.at = pos
 	x, rest, err := c.parseExpr(text)
 	if err == nil && rest != "" {
 		err = fmt.Errorf("missing comma after fetch keyword")

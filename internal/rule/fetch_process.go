@@ -8,6 +8,7 @@ import (
 	randv2 "math/rand/v2"
 	"time"
 
+	"gatehouse/internal/pattern"
 	"gatehouse/internal/stream"
 )
 
@@ -84,11 +85,11 @@ func bindBool(a args) (source, error) {
 func bindAddr(a args) (source, error) { return source{one: constant(address(a.list[0].addr))}, nil }
 
 func bindBin(a args) (source, error) {
-	b, err := hexBytes(a.str(0))
+	b, err := pattern.ParseHex(a.str(0))
 	if err != nil {
 		return source{}, err
 	}
-	return source{one: constant(binval(b))}, nil
+	return source{one: constant(binval([]byte(b)))}, nil
 }
 
 func bindEnv(a args) (source, error) {

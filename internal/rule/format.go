@@ -60,6 +60,7 @@ func (f *Format) String() string { return f.text }
 // Format compiles the format of a log line. http tells whether the proxy is in mode http. Errors are reported to Diags; the
 // Format is nil then.
 func (c *Compiler) Format(text string, pos config.Pos, http bool) *Format {
+	c.at = pos
 	f, err := c.parseFormat(text, formatUse{options{mandatory: true, line: true}, true, http, inLog})
 	if err != nil {
 		*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelAlert, Pos: pos,
@@ -71,6 +72,7 @@ func (c *Compiler) Format(text string, pos config.Pos, http bool) *Format {
 
 // Text compiles a format whose result is used as it is, such as the name in use_backend. Errors as in Format.
 func (c *Compiler) Text(text string, pos config.Pos) *Format {
+	c.at = pos
 	f, err := c.parseFormat(text, formatUse{in: inRequest, mode: true})
 	if err != nil {
 		c.Diags.Alert(pos, "%s.", err)
@@ -81,6 +83,7 @@ func (c *Compiler) Text(text string, pos config.Pos) *Format {
 
 // UniqueIDFormat compiles unique-id-format. Errors as in Format.
 func (c *Compiler) UniqueIDFormat(text string, pos config.Pos) *Format {
+	c.at = pos
 	f, err := c.parseFormat(text, formatUse{options{http: true}, true, c.HTTP, inRequest})
 	if err != nil {
 		*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelAlert, Pos: pos,

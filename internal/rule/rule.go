@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"gatehouse/internal/config"
+	"gatehouse/internal/pattern"
 	"gatehouse/internal/stream"
 )
 
@@ -56,6 +57,7 @@ type Compiler struct {
 	Proxy     string                                    // the section's name
 	HTTP      bool                                      // mode http
 	Captures  []config.Capture                          // capture and declare capture lines of the section
+	Patterns  *pattern.Refs                             // sets of patterns, shared by the sections; with nil the compiler has its own
 
 	BufSize int // tune.bufsize, which bounds files; 0: 16384
 	// Errors finds the pages of an http-errors section by status; nil knows none and refuses nothing.
@@ -72,6 +74,11 @@ type Compiler struct {
 	Keys           *JWTKeys                            // shared by the compilers of one generation; nil makes its own
 	Sink           func(name string) func(line []byte) // finds or makes an event sink, for debug; nil finds none
 	named          *ACLs                               // of the proxy, while they are compiled and afterwards
+
+	at         config.Pos            // the line being compiled
+	inlines    map[pattern.Pos]int   // acl expressions seen on each line
+	predefined map[string]*acl       // predefined ACLs in use
+	inherited  map[*config.ACL]*ACLs // ACLs of defaults sections, by their list
 }
 
 func (c *Compiler) jwtKeys() *JWTKeys {

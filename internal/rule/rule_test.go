@@ -48,6 +48,10 @@ func newCompiler() (*Compiler, *config.Diags) {
 			switch name {
 			case "list":
 				return []byte("# comment\n\n/one\n  /two  \r\n"), nil
+			case "km":
+				return []byte("k v\nk2 w\n"), nil
+			case "badip":
+				return []byte("bad\n"), nil
 			case "page":
 				return []byte("HTTP/1.0 418 Teapot\r\nContent-Length: 5\r\nX-Page: yes\r\nConnection: close\r\n\r\nbody\n"), nil
 			case "lf":
