@@ -15,6 +15,7 @@ import (
 	"gatehouse/internal/host"
 	"gatehouse/internal/listener"
 	"gatehouse/internal/log"
+	"gatehouse/internal/pattern"
 )
 
 // Options of an engine. Host, Store and Notify are required.
@@ -73,13 +74,14 @@ type Engine struct {
 
 // generation is what one configuration became. It is immutable once applied, except for what its parts do by themselves.
 type generation struct {
-	cfg     *config.Config
-	proxies []*proxyGen
-	byName  map[string]*proxyGen
-	logger  *log.Logger              // the global targets
-	cas     map[string]*cert.CAFile  // by path
-	crls    map[string]*cert.CRLFile // by path
-	detach  []func()                 // ends the uses of lists and of servers' certificates
+	cfg      *config.Config
+	proxies  []*proxyGen
+	byName   map[string]*proxyGen
+	patterns *pattern.Refs            // ACLs and maps; what commands and rules changed in them ends with the generation
+	logger   *log.Logger              // the global targets
+	cas      map[string]*cert.CAFile  // by path
+	crls     map[string]*cert.CRLFile // by path
+	detach   []func()                 // ends the uses of lists and of servers' certificates
 }
 
 // New makes an engine without a generation.
@@ -94,6 +96,14 @@ func New(o Options) *Engine {
 func (e *Engine) Config() *config.Config {
 	if g := e.gen.Load(); g != nil {
 		return g.cfg
+	}
+	return nil
+}
+
+// Patterns are the ACLs and maps of the configuration that serves; nil before the first Apply.
+func (e *Engine) Patterns() *pattern.Refs {
+	if g := e.gen.Load(); g != nil {
+		return g.patterns
 	}
 	return nil
 }

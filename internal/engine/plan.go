@@ -10,6 +10,7 @@ import (
 	"gatehouse/internal/cert"
 	"gatehouse/internal/certstore"
 	"gatehouse/internal/config"
+	"gatehouse/internal/pattern"
 	"gatehouse/internal/proxy"
 	"gatehouse/internal/rule"
 	"gatehouse/internal/stats"
@@ -100,6 +101,7 @@ func (b *builder) build() {
 		b.plan.proxies = append(b.plan.proxies, g)
 		b.plan.byName[p.Name] = g
 	}
+	b.plan.patterns = pattern.NewRefs(b.readRuleFile)
 	b.plan.logger = b.logger(&config.Proxy{Logs: b.cfg.Global.Logs})
 	b.certificates()
 	b.fullConns()
@@ -114,7 +116,12 @@ func (b *builder) build() {
 			b.frontend(g)
 		}
 	}
+	b.plan.patterns.Finish(b.cfg.Files)
 	b.problems()
+}
+
+func (b *builder) readRuleFile(name string) ([]byte, error) {
+	return b.e.o.Host.ReadFile(name, maxRuleFile)
 }
 
 // fullConns gives every backend its fullconn: a tenth of the connections of the frontends that lead to it (manual, "fullconn").
@@ -146,7 +153,7 @@ func (b *builder) fullConns() {
 func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
 	return &rule.Compiler{
 		Diags:    b.diags,
-		ReadFile: func(name string) ([]byte, error) { return b.e.o.Host.ReadFile(name, maxRuleFile) },
+		ReadFile: b.readRuleFile, Patterns: b.plan.patterns,
 		Backends: func(name string) bool {
 			g := b.plan.byName[name]
 			return g != nil && g.cfg.Kind != "frontend"

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"gatehouse/internal/stream"
 )
 
 // Kind says what a set is used as; it can be both.
@@ -516,46 +514,4 @@ func (r *Ref) Entries(ver uint32) iter.Seq[*Entry] {
 			}
 		}
 	}
-}
-
-// Answer is what one use says of a value, for the Runtime API.
-type Answer struct {
-	Use    Use
-	Entry  *Entry // nil when no pattern accepts it
-	Listed bool   // HAProxy keeps the pattern in a list, not in a tree
-}
-
-// Look asks every use of the set for a value; uses that HAProxy stores together answer once. convert turns the text into the kind a
-// method compares; false when it cannot be.
-func (r *Ref) Look(convert func(Method) (stream.Value, bool)) []Answer {
-	r.mu.Lock()
-	views := r.views
-	r.mu.Unlock()
-	seen := map[Use]bool{}
-	var out []Answer
-	for _, v := range views {
-		if seen[v.use.storage()] {
-			continue
-		}
-		seen[v.use.storage()] = true
-		f := Answer{Use: v.use}
-		if val, ok := convert(v.use.Method); ok {
-			f.Entry = v.Find(val)
-		}
-		switch v.use.Method {
-		case IP:
-			f.Listed = f.Entry != nil && isMasked(f.Entry.Key)
-		case Str, Beg:
-			f.Listed = v.use.Fold
-		default:
-			f.Listed = true
-		}
-		out = append(out, f)
-	}
-	return out
-}
-
-func isMasked(key string) bool {
-	n, err := parseNetwork(key)
-	return err == nil && !n.prefix.IsValid()
 }

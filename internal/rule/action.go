@@ -2,6 +2,7 @@ package rule
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/config"
@@ -123,7 +124,7 @@ var finalActions = map[string]bool{"allow": true, "deny": true, "return": true, 
 
 func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set {
 	set := &Set{}
-	wasInherited := false // the rule before
+	wasInherited, final := false, false // the rule before
 	for i, r := range rules {
 		if at == atRequest {
 			c.declareCaptures(i)
@@ -138,7 +139,7 @@ func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set
 			continue
 		}
 		set.head = set.head || c.seen&needHead != 0 || done.cond.ReadsHead()
-		if n := len(set.rules); !in.tcp() && n > 0 && wasInherited == (r.ACLs != nil) && set.rules[n-1].cond == nil && finalActions[set.rules[n-1].name] {
+		if n := len(set.rules); !in.tcp() && n > 0 && wasInherited == (r.ACLs != nil) && set.rules[n-1].cond == nil && final {
 			*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelWarning, Pos: r.Pos, Text: fmt.Sprintf(
 				"config : parsing [%s:%d]: previous '%s' action is final and has no condition attached, further entries are NOOP.",
 				r.Pos.File, r.Pos.Line, in.name)})
@@ -146,6 +147,7 @@ func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set
 		markHint(set.rules, &done)
 		set.rules = append(set.rules, done)
 		wasInherited = r.ACLs != nil
+		final = finalActions[done.name] && !slices.Contains(r.Words, "ignore-empty") // which passes when there is nowhere to go
 	}
 	if len(set.rules) == 0 {
 		return nil

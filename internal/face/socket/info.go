@@ -14,7 +14,7 @@ import (
 
 // commands is the table of a worker.
 func (w *Worker) commands() []Command {
-	all := [][]Command{sessionCommands(), w.processCommands(), w.statCommands(), w.serverCommands(), w.frontendCommands()}
+	all := [][]Command{sessionCommands(), w.processCommands(), w.statCommands(), w.serverCommands(), w.frontendCommands(), w.mapCommands()}
 	if w.o.Certificates != nil {
 		all = append(all, w.certCommands(), w.listCommands())
 	}

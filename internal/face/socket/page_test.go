@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gatehouse/internal/pattern"
 )
 
 // pageHead is the part of docs/runtime-api.md that no table knows.
@@ -90,7 +92,7 @@ var hiddenHelp = map[string]string{
 }
 
 func TestRuntimeAPIPageIsCurrent(t *testing.T) {
-	worker, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}})
+	worker, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}, Patterns: noPatterns})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,3 +114,5 @@ func TestRuntimeAPIPageIsCurrent(t *testing.T) {
 		t.Errorf("a command has no description:\n%s", want)
 	}
 }
+
+func noPatterns() *pattern.Refs { return nil }

@@ -48,7 +48,7 @@ func probe(t *Table, level Level) (*session, *strings.Builder) {
 
 // TestNoCommandRunsAboveItsLevel is the matrix of every command and every role, in a worker and in a master.
 func TestNoCommandRunsAboveItsLevel(t *testing.T) {
-	worker, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}})
+	worker, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}, Patterns: noPatterns})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestNoCommandRunsAboveItsLevel(t *testing.T) {
 
 // levels are those that HAProxy 3.4.0 was seen to demand (surface 1.3), for what we have.
 func TestCommandsDemandTheLevelsOfHAProxy(t *testing.T) {
-	w, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}})
+	w, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}, Patterns: noPatterns})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func TestAnUnknownCommandIsAnsweredWithNearOnes(t *testing.T) {
 }
 
 func TestHelpListsEveryVisibleCommandSorted(t *testing.T) {
-	w, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}})
+	w, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}, Patterns: noPatterns})
 	if err != nil {
 		t.Fatal(err)
 	}

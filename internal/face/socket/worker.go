@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatehouse/internal/pattern"
 	"gatehouse/internal/runtimeapi"
 )
 
@@ -19,6 +20,8 @@ type Options struct {
 	Process      Process
 	Certificates Certificates
 	ACME         ACME
+	// Patterns returns the ACLs and maps of the configuration that serves, or nil; without it there are no commands for them.
+	Patterns func() *pattern.Refs
 	// Sockets lists the stats sockets of the configuration, in order, for show cli sockets; nil shows none.
 	Sockets func() []SocketOptions
 	// GetSocks sends the listening sockets over c for _getsocks; nil refuses.
