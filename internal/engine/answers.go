@@ -10,6 +10,16 @@ import (
 	"gatehouse/internal/stream"
 )
 
+func (b *builder) userlist(name string) *rule.Userlist { return b.users[name] }
+
+// userlists makes the accounts of the userlist sections.
+func (b *builder) userlists() {
+	b.users = map[string]*rule.Userlist{}
+	for _, l := range b.cfg.Userlists {
+		b.users[l.Name] = rule.NewUserlist(l, b.diags)
+	}
+}
+
 // errorSections reads the files of the http-errors sections, used or not.
 func (b *builder) errorSections() {
 	b.pagesOf = map[string]map[int]*rule.Answer{}

@@ -52,6 +52,7 @@ type builder struct {
 	host  string
 	keys  rule.JWTKeys
 
+	users   map[string]*rule.Userlist
 	pagesOf map[string]map[int]*rule.Answer // by http-errors section
 	told    map[config.Pos]bool             // lines of defaults sections whose faults were told
 }
@@ -105,6 +106,7 @@ func (b *builder) build() {
 	b.plan.logger = b.logger(&config.Proxy{Logs: b.cfg.Global.Logs})
 	b.certificates()
 	b.fullConns()
+	b.userlists()
 	b.errorSections()
 	for _, g := range b.plan.proxies {
 		if g.cfg.Kind != "frontend" {
@@ -170,7 +172,7 @@ func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
 		LookupEnv: func(name string) (string, bool) { v, ok := b.cfg.Env[name]; return v, ok },
 		Captures:  p.Captures,
 		Hostname:  b.host, Pid: os.Getpid(), Kind: p.Kind, Proxy: p.Name, HTTP: p.Mode == "http",
-		BufSize: b.cfg.Global.BufSize, Errors: b.errorSection,
+		BufSize: b.cfg.Global.BufSize, Errors: b.errorSection, Userlists: b.userlist,
 	}
 }
 

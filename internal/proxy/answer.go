@@ -39,10 +39,16 @@ func (x *exchange) reply(v rule.Verdict) {
 	case r == nil:
 		r = x.page(v.Status)
 	case r.ErrorFile != 0:
+		challenge := r.Challenge
 		r = x.page(r.ErrorFile)
+		if challenge != nil {
+			r.Fields = append(stream.Del(r.Fields, "www-authenticate"), stream.Field{Name: wwwAuthenticate, Value: challenge})
+		}
 	}
 	x.emit(r, true)
 }
+
+var wwwAuthenticate = []byte("www-authenticate")
 
 // emit makes r the stream's response and sends it; with rules, through the after-response rules, as every answer to what rules
 // could see. When they make something of it that cannot be sent, the connection closes.

@@ -120,7 +120,7 @@ func (c *Compiler) inheritedACLs(list []config.ACL) *ACLs {
 }
 
 // finalActions end a set whenever they are done.
-var finalActions = map[string]bool{"allow": true, "deny": true, "return": true, "redirect": true, "reject": true, "tarpit": true}
+var finalActions = map[string]bool{"allow": true, "auth": true, "deny": true, "return": true, "redirect": true, "reject": true, "tarpit": true}
 
 func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set {
 	set := &Set{}

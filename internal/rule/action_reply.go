@@ -11,6 +11,7 @@ func replyActions() []action {
 		{"return", atRequest | atResponse, "answer in the server's stead", bindReply(VerdictReturn, 200, 200)},
 		{"deny", atRequest | atResponse, "refuse with an error page or an answer of one's own", bindReply(VerdictDeny, 403, 502)},
 		{"tarpit", atRequest, "refuse after timeout tarpit", bindReply(VerdictTarpit, 500)},
+		{"auth", atRequest, "ask for user and password", bindAuth},
 		{"redirect", atRequest | atResponse, "send the client elsewhere", bindRedirect},
 	}
 }

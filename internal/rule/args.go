@@ -23,9 +23,10 @@ const (
 	argMask6
 	argBackend
 	argFrontend
+	argUserlist
 )
 
-var argNames = [...]string{"integer", "string", "regex", "IPv4 address", "IPv6 address", "IPv4 mask", "IPv6 mask", "backend", "frontend"}
+var argNames = [...]string{"integer", "string", "regex", "IPv4 address", "IPv6 address", "IPv4 mask", "IPv6 mask", "backend", "frontend", "userlist"}
 
 // argSpec declares arguments: the first min of kinds are mandatory.
 type argSpec struct {
@@ -154,7 +155,7 @@ var errEmptyArg = fmt.Errorf("empty argument")
 
 func parseArg(word string, kind argKind) (a arg, err error) {
 	a.str = word
-	if word == "" && kind != argStr && kind != argReg && kind != argBackend && kind != argFrontend {
+	if word == "" && kind != argStr && kind != argReg && kind != argBackend && kind != argFrontend && kind != argUserlist {
 		return a, errEmptyArg
 	}
 	switch kind {

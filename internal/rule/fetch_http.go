@@ -11,7 +11,7 @@ import (
 
 // httpFetches read the heads of request and response (manual 7.3.6). In mode tcp they fail.
 func httpFetches() []fetch {
-	return join(requestLineFetches(), headerFetches(), cookieFetches(), statusFetches())
+	return join(requestLineFetches(), headerFetches(), cookieFetches(), statusFetches(), authFetches())
 }
 
 func requestLineFetches() []fetch {

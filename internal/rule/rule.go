@@ -59,7 +59,10 @@ type Compiler struct {
 	Captures  []config.Capture                          // capture and declare capture lines of the section
 	Patterns  *pattern.Refs                             // sets of patterns, shared by the sections; with nil the compiler has its own
 
-	BufSize int // tune.bufsize, which bounds files; 0: 16384
+	BufSize int    // tune.bufsize, which bounds files; 0: 16384
+	Realm   string // of auth rules that name none; "" is the section's name
+	// Userlists finds the accounts of a userlist; nil knows none.
+	Userlists func(name string) *Userlist
 	// Errors finds the pages of an http-errors section by status; nil knows none and refuses nothing.
 	Errors func(section string) (map[int]*Answer, bool)
 

@@ -110,11 +110,12 @@ type Reply struct {
 	Reason    string // "" is the status's own
 	Fields    []Field
 	Body      []byte
-	Close     bool // the connection ends after it
-	Silent    bool // nothing is sent: an empty error file
-	ErrorFile int  // send the proxy's page of this status instead
-	LengthAt  int  // how many of Fields stand before content-length; -1: there is none, the body ends with the connection
-	HTTP10    bool // the status line says HTTP/1.0
+	Close     bool   // the connection ends after it
+	Silent    bool   // nothing is sent: an empty error file
+	ErrorFile int    // send the proxy's page of this status instead
+	Challenge []byte // put into www-authenticate of the error page
+	LengthAt  int    // how many of Fields stand before content-length; -1: there is none, the body ends with the connection
+	HTTP10    bool   // the status line says HTTP/1.0
 }
 
 // Src is the client's address as rules, logs and servers see it (manual, fetch src): what set-src made of it for this stream, else the
