@@ -75,7 +75,7 @@ var derived = func() map[string][2]string {
 		"payload": {"req.payload", "bin"}, "payload_lv": {"req.payload_lv", "bin"},
 		"req_rdp_cookie": {"req.rdp_cookie", "str"}, "req_rdp_cookie_cnt": {"req.rdp_cookie_cnt", "int"},
 		"http_auth_group": {"http_auth_group", "str"},
-		"ssl_fc_sni_end": {"ssl_fc_sni", "end"}, "ssl_fc_sni_reg": {"ssl_fc_sni", "reg"},
+		"ssl_fc_sni_end":  {"ssl_fc_sni", "end"}, "ssl_fc_sni_reg": {"ssl_fc_sni", "reg"},
 	}
 	for name, fetch := range map[string]string{
 		"base": "base", "cook": "req.cook", "hdr": "req.hdr", "path": "path", "scook": "res.cook", "shdr": "res.hdr", "url": "url", "urlp": "urlp",
