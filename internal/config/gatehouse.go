@@ -60,3 +60,13 @@ func (p *parser) gatehouseAdminFrom(s *statement) {
 		p.cfg.Gatehouse.AdminFrom = append(p.cfg.Gatehouse.AdminFrom, net)
 	}
 }
+
+func (p *parser) gatehouseHTTPStrict(s *statement) {
+	if s.arg(1) != "on" && s.arg(1) != "off" {
+		p.alert("'%s' expects 'on' or 'off'.", s.arg(0))
+		return
+	}
+	if !p.tooMany(s, 1, 0) {
+		p.cfg.Gatehouse.HTTPLoose = s.arg(1) == "off"
+	}
+}

@@ -85,6 +85,7 @@ type Gatehouse struct {
 	StateDir  string
 	Persist   *bool           // persist on|off, nil: on
 	PersistBy map[string]bool // persist on|off crt-store NAME
+	HTTPLoose bool            // http-strict off: HTTP/1 requests are taken as HAProxy takes them
 	AdminFrom []netip.Prefix  // admin-from NET,...: who may use level admin over TCP besides loopback
 }
 

@@ -256,6 +256,7 @@ func (b *builder) frontend(g *proxyGen) {
 		TCPContent: c.TCPContent(p.TCPContent, acls), InspectDelay: p.InspectDelay,
 		Log: b.accessLog(p, c), Errors: b.pages(p, c), ForwardFor: forwardFor(p),
 		MonitorURI: p.MonitorURI, MonitorFail: b.monitorFail(p, c, acls), IgnoreProbes: p.HTTPIgnoreProbes,
+		NoHostOK: b.cfg.Gatehouse.HTTPLoose, Connect: b.cfg.Gatehouse.HTTPLoose, UserOK: b.cfg.Gatehouse.HTTPLoose,
 		HTTPClose: p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq,
 		MaxHdr: b.cfg.Global.MaxHdr, BufSize: b.cfg.Global.BufSize, MaxRewrite: b.cfg.Global.MaxRewrite,
 		Env: b.e.env(), Invalid: b.e.invalid.add, Counters: &g.front.counters, Challenge: b.e.o.Challenge,

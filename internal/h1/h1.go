@@ -19,6 +19,7 @@ type Limits struct {
 	Fields    int  // fields of a head, and of a trailer section; 0: DefaultFields
 	NoHostOK  bool // accept HTTP/1.1 requests that have no Host
 	ConnectOK bool // accept the CONNECT method
+	UserOK    bool // accept user information in a target's authority; it is passed on and compared with nothing
 }
 
 // HAProxy's defaults: tune.bufsize, the same less tune.maxrewrite, and tune.http.maxhdr.

@@ -70,10 +70,16 @@ func parseFields(b []byte, at int, fields []stream.Field, max int, h *head, resp
 			}
 		}
 		if keep {
+			if string(name) == "te" {
+				value = teTrailers
+			}
 			fields = append(fields, stream.Field{Name: name, Value: value})
 		}
 	}
 }
+
+// teTrailers is all of TE that goes further.
+var teTrailers = []byte("trailers")
 
 // parseValue returns the value that starts at b[at], trimmed, and the position of the next line. A folded line (obsolete in
 // RFC 9112 section 5.2) is joined with spaces where it stands.
@@ -147,7 +153,7 @@ func (h *head) take(name, value []byte, response bool) (keep bool, err error) {
 	switch string(name) {
 	case "te":
 		// Only "trailers" means something to the next hop (RFC 9110 section 10.1.4).
-		return !response && equalFold(value, "trailers"), nil
+		return !response && hasElement(value, "trailers"), nil
 	case "host":
 		if response {
 			return true, nil

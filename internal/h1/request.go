@@ -2,6 +2,7 @@ package h1
 
 import (
 	"bytes"
+	"slices"
 
 	"gatehouse/internal/stream"
 )
@@ -127,7 +128,7 @@ func endLine(b []byte, at int) (int, error) {
 func (h *head) frameRequest(req *stream.Request) error {
 	req.KeepAlive = !h.close && (req.Minor >= 1 || h.keepAlive)
 	switch {
-	case h.otherCoding:
+	case h.otherCoding && h.chunked:
 		return ErrUnknownCoding
 	case h.hasCoding:
 		if !h.chunked {
@@ -166,7 +167,7 @@ func checkTarget(req *stream.Request, h *head, lim *Limits) error {
 		if !lim.ConnectOK {
 			return ErrMethodRefused
 		}
-		return checkConnect(req, h)
+		return checkConnect(req, h, lim)
 	}
 	if !h.hasHost && req.Minor >= 1 && !lim.NoHostOK {
 		return ErrHost
@@ -180,20 +181,25 @@ func checkTarget(req *stream.Request, h *head, lim *Limits) error {
 		}
 		return nil
 	}
-	return normaliseAbsolute(req, h)
+	return normaliseAbsolute(req, h, lim)
 }
 
 // checkConnect holds the authority of a CONNECT against Host.
-func checkConnect(req *stream.Request, h *head) error {
-	name, port := splitPort(req.Target)
-	if !validAuthority(req.Target) || len(name) == 0 || len(port) == 0 {
+func checkConnect(req *stream.Request, h *head, lim *Limits) error {
+	target := req.Target[lim.user(req.Target):]
+	name, port := splitPort(target)
+	if !validAuthority(target) || len(name) == 0 || len(port) == 0 {
 		return ErrTarget
 	}
 	if h.hasHost {
 		hostName, hostPort := splitPort(h.host)
-		same := string(hostPort) == string(port) || len(hostPort) == 0 && (string(port) == "80" || string(port) == "443")
+		standard := string(port) == "80" || string(port) == "443"
+		same := string(hostPort) == string(port) || len(hostPort) == 0 && standard
 		if !equalFoldBytes(hostName, name) || !same {
 			return ErrHost
+		}
+		if len(hostPort) > 0 && standard {
+			setHost(req.Fields, hostName)
 		}
 	}
 	req.Body, req.Length = stream.BodyNone, 0
@@ -202,8 +208,8 @@ func checkConnect(req *stream.Request, h *head) error {
 }
 
 // normaliseAbsolute checks an absolute-form target: its authority and Host must name the same place once the scheme's default
-// port is left out; the port is then left out of both, so that whoever reads either sees one name.
-func normaliseAbsolute(req *stream.Request, h *head) error {
+// port is left out. An authority that carries that port loses it, and Host with it.
+func normaliseAbsolute(req *stream.Request, h *head, lim *Limits) error {
 	t := req.Target
 	i := 0
 	for i < len(t) && lower[t[i]] != 0 && t[i] != ':' {
@@ -217,6 +223,7 @@ func normaliseAbsolute(req *stream.Request, h *head) error {
 	for end < len(t) && t[end] != '/' && t[end] != '?' {
 		end++
 	}
+	start += lim.user(t[start:end])
 	authority := t[start:end]
 	if len(authority) == 0 || !validAuthority(authority) {
 		return ErrTarget
@@ -233,10 +240,8 @@ func normaliseAbsolute(req *stream.Request, h *head) error {
 		return ErrHost
 	}
 	if h.hasHost {
-		for j := range req.Fields {
-			if string(req.Fields[j].Name) == "host" {
-				req.Fields[j].Value = name
-			}
+		if len(name) < len(authority) {
+			setHost(req.Fields, name)
 		}
 	} else {
 		req.Fields = append(req.Fields, stream.Field{Name: hostName, Value: name})
@@ -248,7 +253,26 @@ func normaliseAbsolute(req *stream.Request, h *head) error {
 		copy(rest[start+len(name):], rest[end:eol+1])
 		req.Target = t[:len(t)-gap]
 	}
+	if end == len(t) { // no path is the root (RFC 9110 section 4.2.3)
+		req.Target = append(slices.Clip(req.Target), '/')
+	}
 	return nil
+}
+
+func setHost(fields []stream.Field, name []byte) {
+	for i := range fields {
+		if string(fields[i].Name) == "host" {
+			fields[i].Value = name
+		}
+	}
+}
+
+// user returns how many bytes of an authority are user information that is to be skipped.
+func (lim *Limits) user(authority []byte) int {
+	if !lim.UserOK {
+		return 0 // and validAuthority refuses it
+	}
+	return bytes.LastIndexByte(authority, '@') + 1
 }
 
 var hostName = []byte("host")

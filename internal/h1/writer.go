@@ -153,7 +153,8 @@ func (w *Writer) Response(res *stream.Response, o ResponseOptions) (closes bool,
 	if res.Status < 200 {
 		return w.interim(&a, res)
 	}
-	closes = o.Close || wantClose || kind == stream.BodyClose
+	// A coding in a version that has none says that its sender does not know what it does.
+	closes = o.Close || wantClose || kind == stream.BodyClose || res.Minor == 0 && kind == stream.BodyChunked
 	switch {
 	case kind == stream.BodyTunnel:
 	case closes && old && !wantClose: // HTTP/1.0 means it

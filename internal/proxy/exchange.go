@@ -142,7 +142,7 @@ func (x *exchange) readHead() bool {
 	cl.wire.ReadWithin(x.f.o.Timeouts.Client)
 	s := &x.s
 	s.Log.ReqDone = time.Now()
-	s.Log.RequestLine = singleSpaced(s, cl.in.Line())
+	s.Log.RequestLine = x.requestLine()
 	cl.conn.Requests++
 	x.head = string(s.Req.Method) == "HEAD"
 	x.keep = s.Req.KeepAlive && !x.f.o.HTTPClose
@@ -154,24 +154,20 @@ func (x *exchange) readHead() bool {
 	return true
 }
 
-// singleSpaced returns a request line with one space between its words, as HAProxy logs it, however many were sent.
-func singleSpaced(s *stream.Stream, line []byte) []byte {
-	if bytes.IndexByte(line, '\t') < 0 && !bytes.Contains(line, twoSpaces) {
+// requestLine is what the log shows: the line as it was received, but with one space between its words.
+func (x *exchange) requestLine() []byte {
+	line, req := x.cl.in.Line(), &x.s.Req
+	if len(line) == len(req.Method)+len(req.Target)+len("  HTTP/1.1") {
 		return line
 	}
-	b := s.Work()
-	for _, c := range line {
-		if c == '\t' {
-			c = ' '
-		}
-		if c != ' ' || len(b) > 0 && b[len(b)-1] != ' ' {
-			b = append(b, c)
-		}
-	}
-	return s.Return(b)
+	return x.s.Build(func(b []byte) []byte {
+		b = append(b, req.Method...)
+		b = append(b, ' ')
+		b = append(b, req.Target...)
+		b = append(b, " HTTP/1."...)
+		return append(b, '0'+byte(req.Minor))
+	})
 }
-
-var twoSpaces = []byte("  ")
 
 // badHead answers a request that has no head we could use. Rules do not see it.
 func (x *exchange) badHead(err error) {
@@ -191,7 +187,7 @@ func (x *exchange) badHead(err error) {
 		cause = 'C'
 	}
 	x.term(cause, 'R')
-	x.s.Log.RequestLine = nil
+	x.s.Log.RequestLine, x.s.Slots = nil, nil // nothing of it is known or captured
 	x.emit(x.page(status), false)
 	x.flushClient()
 	if refused {

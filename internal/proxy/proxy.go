@@ -103,6 +103,7 @@ type FrontendOptions struct {
 	IgnoreProbes  bool // option http-ignore-probes
 	Connect       bool // CONNECT requests are forwarded instead of refused
 	NoHostOK      bool // HTTP/1.1 requests without Host are forwarded
+	UserOK        bool // user information in a request's target is forwarded
 
 	MaxHdr     int // tune.http.maxhdr, 0: 101
 	BufSize    int // tune.bufsize, 0: 16384
@@ -144,7 +145,7 @@ func NewFrontend(o FrontendOptions) *Frontend {
 	}
 	f := &Frontend{
 		o:         o,
-		limits:    h1.Limits{Head: o.BufSize - o.MaxRewrite, Fields: o.MaxHdr, ConnectOK: o.Connect, NoHostOK: o.NoHostOK},
+		limits:    h1.Limits{Head: o.BufSize - o.MaxRewrite, Fields: o.MaxHdr, ConnectOK: o.Connect, NoHostOK: o.NoHostOK, UserOK: o.UserOK},
 		resLimits: h1.Limits{Head: o.BufSize - o.MaxRewrite, Fields: o.MaxHdr},
 		pool:      poolOf(o.BufSize),
 	}
