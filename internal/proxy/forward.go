@@ -9,6 +9,7 @@ import (
 	"gatehouse/internal/backend"
 	"gatehouse/internal/h1"
 	"gatehouse/internal/rule"
+	"gatehouse/internal/stats"
 	"gatehouse/internal/stream"
 )
 
@@ -430,9 +431,10 @@ func (x *exchange) noResponse(err error, stale bool) {
 func (x *exchange) respond(c *backend.Conn) {
 	s, o := &x.s, &x.f.o
 	if x.b.o.TCPResponse != nil {
-		v := x.inspect(x.b.o.TCPResponse, x.b.o.ResponseDelay, &x.srv, &s.ResData, x.srv.Done)
+		v := x.inspect(x.b.o.TCPResponse, x.b.o.ResponseDelay, &x.srv, &s.ResData)
+		s.ResData = nil
 		if v.Kind != rule.VerdictGo && v.Kind != rule.VerdictAllow {
-			x.refuseResponse(c, v)
+			x.cutResponse(c, v)
 			return
 		}
 	}
@@ -502,11 +504,31 @@ func (x *exchange) refuseResponse(c *backend.Conn, v rule.Verdict) {
 		x.f.o.Counters.DeniedRes.Add(1)
 		x.b.o.Counters.DeniedRes.Add(1)
 	}
-	if v.Kind == rule.VerdictReject {
+	switch v.Kind {
+	case rule.VerdictReject:
 		x.keep = false
+		return
+	case rule.VerdictDrop:
+		x.keep = false
+		dropQuietly(x.cl.wire.NetConn(), v.Status)
 		return
 	}
 	x.reply(v)
+}
+
+// cutResponse ends both connections in the place of a response that a tcp-response rule does not let pass.
+func (x *exchange) cutResponse(c *backend.Conn, v rule.Verdict) {
+	x.stopSending()
+	c.Release(false)
+	x.keep = false
+	x.s.Log.Status = x.s.Res.Status
+	x.term('P', 'D')
+	if v.Kind == rule.VerdictDrop {
+		dropQuietly(x.cl.wire.NetConn(), v.Status)
+	}
+	for _, n := range [...]*stats.Counters{x.f.o.Counters, x.b.o.Counters, c.Server.Counters()} {
+		n.DeniedRes.Add(1)
+	}
 }
 
 // pump moves the response body, and reports whether it came to its end.

@@ -60,24 +60,20 @@ func (f *Frontend) judge(set *rule.Set, c *stream.Conn) rule.Verdict {
 // for each. Past it the set is told that no more will come.
 const maxInspected = 64 << 10
 
-// inspectRequest runs a set of tcp-request content rules on what the client has sent, and again whenever more came, until no rule waits
-// any longer or delay has passed.
+// inspectRequest runs a set of tcp-request content rules on what the client has sent.
 func (x *exchange) inspectRequest(set *rule.Set, delay time.Duration) rule.Verdict {
 	if set == nil {
 		return rule.Verdict{}
 	}
-	in := &x.cl.in
-	if x.s.HTTP && !x.s.Peeked {
-		return x.inspect(set, delay, in, &x.s.ReqData, in.Done)
-	}
-	return x.inspect(set, delay, in, &x.s.ReqData, never)
+	return x.inspect(set, delay, &x.cl.in, &x.s.ReqData)
 }
 
-// inspect runs set on what in holds. over tells that the message has ended although the connection has not.
-func (x *exchange) inspect(set *rule.Set, delay time.Duration, in *h1.Reader, data *[]byte, over func() bool) rule.Verdict {
+// inspect runs set on what in holds, and again whenever more came, until no rule waits any longer or delay has passed. As in HAProxy it
+// does so too when a message is already whole: a rule that waits for the end waits for all of the delay.
+func (x *exchange) inspect(set *rule.Set, delay time.Duration, in *h1.Reader, data *[]byte) rule.Verdict {
 	s := &x.s
 	var end time.Time
-	s.Waiting = delay > 0 && !over()
+	s.Waiting = delay > 0
 	for {
 		*data = in.Unread()
 		if set.ReadsHead() {
@@ -92,7 +88,7 @@ func (x *exchange) inspect(set *rule.Set, delay time.Duration, in *h1.Reader, da
 			end = time.Now().Add(delay)
 			in.Conn().ReadUntil(end)
 		}
-		s.Waiting = in.More() == nil && s.Size() < maxInspected && !over()
+		s.Waiting = in.More() == nil && s.Size() < maxInspected
 	}
 }
 

@@ -25,6 +25,7 @@ func serveTCP(ctx context.Context, h *Handle, f *Frontend, nc net.Conn, c *strea
 		defer x.giveBack()
 		x.endPeek()
 		x.leaveBackend()
+		x.s.Log.BytesIn += int64(cl.in.Buffered()) // read, looked at, and gone no further
 		x.s.Log.End = time.Now()
 		x.log()
 		return
@@ -127,7 +128,7 @@ func (x *exchange) connectTCP(ctx context.Context) {
 		x.term(cause, 'D')
 	}
 	s.Log.BytesIn = t.in.Load()
-	x.tunnelled = t.out.Load()
+	x.tunnelled = t.out.Load() + int64(x.srv.Buffered()) // what a rule kept back was read too
 	sc := c.Server.Counters()
 	sc.BytesIn.Add(s.Log.BytesIn)
 	sc.BytesOut.Add(x.tunnelled)
@@ -162,17 +163,15 @@ func (x *exchange) passes(v rule.Verdict) bool {
 	return false
 }
 
-// judgeResponse runs the tcp-response content rules on what the server has sent, and returns what is to be passed on then.
-func (x *exchange) judgeResponse() ([]byte, rule.VerdictKind) {
-	v := x.inspect(x.b.o.TCPResponse, x.b.o.ResponseDelay, &x.srv, &x.s.ResData, never)
+// judgeResponse runs the tcp-response content rules on what the server has sent.
+func (x *exchange) judgeResponse() (*h1.Reader, rule.VerdictKind) {
+	v := x.inspect(x.b.o.TCPResponse, x.b.o.ResponseDelay, &x.srv, &x.s.ResData)
 	x.s.ResData = nil
 	if v.Kind == rule.VerdictDrop {
 		dropQuietly(x.cl.wire.NetConn(), v.Status)
 	}
-	return x.srv.Unread(), v.Kind
+	return &x.srv, v.Kind
 }
-
-func never() bool { return false }
 
 // upgradeSession serves the connection in mode http from here on. What was read of it is its first request, which the frontend's content
 // rules have seen and whose stream this is: variables that they set stay.

@@ -26,9 +26,9 @@ type tunnel struct {
 	cause          byte         // who is slow when limit expires: 'c' or 's'
 	slow           atomic.Int32 // the same once one side has ended: the other; 0: cause
 
-	// judge decides on what the server sends first, before any of it is passed on; nil: nothing is asked. It returns the bytes that it has
-	// read and the verdict on them.
-	judge func() ([]byte, rule.VerdictKind)
+	// judge decides on what the server sends first, before any of it is passed on; nil: nothing is asked. What it has read
+	// lies in a reader, which it returns with the verdict.
+	judge func() (read *h1.Reader, v rule.VerdictKind)
 
 	last    atomic.Int64 // when bytes last moved, unix nanoseconds
 	in, out atomic.Int64 // bytes from the client, from the server
@@ -79,17 +79,18 @@ func (t *tunnel) answer() byte {
 	if t.judge == nil {
 		return '-'
 	}
-	b, kind := t.judge()
+	read, kind := t.judge()
 	t.last.Store(time.Now().UnixNano())
 	pass := kind == rule.VerdictGo || kind == rule.VerdictAllow
 	switch {
 	case !pass && kind != rule.VerdictClose:
 		return 'P'
-	case len(b) > 0 && !t.pass(t.client, b, &t.out):
-		return 'C'
 	case !pass:
-		return 'x' // the server's side ends here
+		return 'x' // the server's side ends here, and with it the session
+	case read.Buffered() > 0 && !t.pass(t.client, read.Unread(), &t.out):
+		return 'C'
 	}
+	read.Release()
 	return '-'
 }
 

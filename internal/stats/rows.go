@@ -141,7 +141,7 @@ func (r *Row) zero(cols ...Column) {
 func (r *Row) traffic(c *Counters) {
 	r.SetInt(ColSCur, c.Cur.Load())
 	r.SetInt(ColSMax, c.Max.Load())
-	r.SetInt(ColSTot, c.Tot.Load())
+	r.SetInt(ColSTot, c.Tot.Load()-c.DeniedConn.Load()-c.DeniedSess.Load()) // what rules turned away was no session
 	r.SetInt(ColBytesIn, c.BytesIn.Load())
 	r.SetInt(ColBytesOut, c.BytesOut.Load())
 	r.SetInt(ColDeniedResp, c.DeniedRes.Load())

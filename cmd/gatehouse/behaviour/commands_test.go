@@ -38,6 +38,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"syslog":     cmdSyslog,
 	"echo":       cmdEcho,
 	"tunnel":     cmdTunnel,
+	"dribble":    cmdDribble,
 }
 
 // world is what one script has started.
