@@ -235,6 +235,7 @@ func (e *Engine) SoftStop() {
 		return
 	}
 	e.stopped = true
+	e.sayStopped()
 	var tasks []*task
 	for _, s := range e.sockets {
 		e.group.stop(s.task)
@@ -249,6 +250,31 @@ func (e *Engine) SoftStop() {
 		}
 		close(e.drained)
 	}()
+}
+
+// sayStopped tells of every section that it stopped, those with listeners first.
+func (e *Engine) sayStopped() {
+	g := e.gen.Load()
+	if g == nil {
+		return
+	}
+	for _, backends := range []bool{false, true} {
+		for _, p := range g.proxies {
+			if p.cfg.Disabled || (p.front == nil) != backends {
+				continue
+			}
+			var conns, sessions int64
+			if p.front != nil {
+				conns = p.front.counters.Conns.Load()
+			}
+			if p.back != nil {
+				sessions = p.back.Tot.Load()
+			}
+			text := fmt.Sprintf("Proxy %s stopped (cumulated conns: FE: %d, BE: %d).", p.cfg.Name, conns, sessions)
+			e.notify("WARNING", "%s", text)
+			p.logger.SendText("warning", text)
+		}
+	}
 }
 
 // CutOld closes the connections that were accepted before the generation that serves (hard-reload).

@@ -498,6 +498,11 @@ func TestSoftStopLetsTheConnectionFinish(t *testing.T) {
 	fmt.Fprint(c.c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-begun
 	e.SoftStop()
+	e.mu.Lock()
+	if want := "WARNING Proxy f stopped (cumulated conns: FE: 1, BE: 1)."; !slices.Contains(e.notes, want) {
+		t.Errorf("notes %q, want %q", e.notes, want)
+	}
+	e.mu.Unlock()
 	close(release)
 	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"gatehouse/internal/cert"
 	"gatehouse/internal/certstore"
 	"gatehouse/internal/config"
+	"gatehouse/internal/log"
 	"gatehouse/internal/pattern"
 	"gatehouse/internal/proxy"
 	"gatehouse/internal/rule"
@@ -39,6 +40,7 @@ type proxyGen struct {
 	crts     []string // client certificates of its servers
 	front    *front   // shared by the generations of the frontend; nil in a backend
 	back     *stats.Counters
+	logger   *log.Logger // where the section's log lines go
 }
 
 // builder makes a plan out of a configuration. Faults go to diags and building goes on, so that one run finds them all.
@@ -194,6 +196,7 @@ func (b *builder) backend(g *proxyGen) {
 	}
 	acls := rules.ACLs(p.ACLs)
 	logger := b.logger(p)
+	g.logger = logger
 	o := backend.Options{
 		Name: p.Name, HTTP: p.Mode == "http", Algorithm: p.Balance, AlgorithmArgs: p.BalanceArgs,
 		Check:          b.check(p),
@@ -282,6 +285,7 @@ func (b *builder) frontend(g *proxyGen) {
 		o.Default = g.own
 	}
 	b.captures(&o, p, c)
+	g.logger = o.Log.Logger
 	g.frontend = proxy.NewFrontend(o)
 	b.binds(g, o.Log.Error)
 }
