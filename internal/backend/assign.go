@@ -56,3 +56,21 @@ func (b *Backend) serving(s *stream.Stream, srv *Server, begin time.Time, chosen
 	b.counters.LastSess.Store(now.UnixNano())
 	srv.life.counters.SessRate.Add(now)
 }
+
+// RetriesLeft reports whether a request may be tried once more.
+func (b *Backend) RetriesLeft(s *stream.Stream) bool {
+	return s.Log.Retries < s.Limits.Retries(b.o.Retries)
+}
+
+// Retry counts one more attempt after srv failed to answer, and says in o where it goes: to srv again, or elsewhere by option
+// redispatch.
+func (b *Backend) Retry(s *stream.Stream, srv *Server, o *ConnectOptions) {
+	s.Log.Retries++
+	srv.life.counters.Retries.Add(1)
+	b.counters.Retries.Add(1)
+	if b.redispatches(srv, s.Log.Retries, s.Limits.Retries(b.o.Retries), o) {
+		o.Server, o.Avoid = nil, srv
+		return
+	}
+	o.Server = srv
+}

@@ -67,3 +67,12 @@ func nameServer(p *config.Proxy, s *backend.ServerOptions) {
 		s.Line.Cookie = dynamicCookie(p.CookieKey, ip, s.Line.Addr.Port)
 	}
 }
+
+// retryOn is what retry-on says of answers; nil when it says nothing of them.
+func retryOn(p *config.Proxy) *proxy.RetryOn {
+	r := p.RetryOn
+	if r == nil || !r.Empty && !r.Junk && !r.Timeout && len(r.Statuses) == 0 {
+		return nil
+	}
+	return &proxy.RetryOn{Empty: r.Empty, Junk: r.Junk, Timeout: r.Timeout, Statuses: r.Statuses}
+}

@@ -235,6 +235,7 @@ func (b *builder) backend(g *proxyGen) {
 		Errors: b.pages(p, rules), InspectDelay: p.InspectDelay, ResponseDelay: p.ResponseInspectDelay,
 	}
 	bo.TCPResponse = c.TCPResponse(p.TCPResponse, acls)
+	bo.RetryOn = retryOn(p)
 	bo.Persistence = b.persistence(p, servers, c, acls)
 	if p.Kind == "listen" { // for its own frontend, whose rules are the same ones and have run
 		g.own = proxy.NewBackend(bo)

@@ -24,6 +24,7 @@ type exchange struct {
 	away absence   // of the client, while a server is sought
 	send sender    // the request body, when it does not fit into one write
 	to   belonging // the server the request belongs to
+	kept replay    // the request body, for retry-on
 
 	keep   bool // the client connection goes on after this exchange
 	head   bool // the client sent HEAD, whatever rules made of it: no body goes back

@@ -23,23 +23,29 @@ const watchAfter = 25 * time.Millisecond
 // forward gets a connection to a server and moves request and response. A request without a body whose reused connection turned
 // out to be closed is sent once more on a fresh one.
 func (x *exchange) forward() {
-	for fresh := false; ; fresh = true {
+	x.kept.whole, x.kept.again, x.kept.body = false, false, x.kept.body[:0]
+	o := backend.ConnectOptions{
+		Session: &x.cl.session,
+		First:   x.cl.served == 0,
+		Server:  x.to.server,
+		Force:   x.to.force,
+	}
+	for {
 		x.away.begin(x.cl, !x.b.o.NoAbortOnClose, x.clientTimeout())
-		c, err := x.b.o.Servers.Connect(&x.away, &x.s, backend.ConnectOptions{
-			Session: &x.cl.session,
-			First:   x.cl.served == 0,
-			Fresh:   fresh,
-			Server:  x.to.server,
-			Force:   x.to.force,
-		})
+		c, err := x.b.o.Servers.Connect(&x.away, &x.s, o)
 		x.away.end()
 		x.left()
 		if err != nil {
 			x.noServer(err)
 			return
 		}
-		if !x.onServer(c, !fresh) {
+		switch x.onServer(c, !o.Fresh) {
+		case answered:
 			return
+		case resend:
+			o.Fresh = true
+		case retry:
+			x.againOn(c, &o)
 		}
 	}
 }
@@ -70,8 +76,8 @@ func (x *exchange) connectFailed(err error) int {
 	return e.Status
 }
 
-// onServer serves the request on c and gives c back. It returns true when nothing was lost and the request may be sent again.
-func (x *exchange) onServer(c *backend.Conn, mayRetry bool) (again bool) {
+// onServer serves the request on c and gives c back. It says whether the request has to be sent again.
+func (x *exchange) onServer(c *backend.Conn, mayResend bool) outcome {
 	wire, ok := c.Codec.(*h1.Conn)
 	if !ok {
 		wire = new(h1.Conn)
@@ -87,7 +93,7 @@ func (x *exchange) onServer(c *backend.Conn, mayRetry bool) (again bool) {
 
 	noBody := x.cl.in.Done()
 	if !x.sendRequest(c) {
-		return false
+		return answered
 	}
 	err := x.awaitResponse(wire)
 	if err != nil {
@@ -95,19 +101,26 @@ func (x *exchange) onServer(c *backend.Conn, mayRetry bool) (again bool) {
 		x.stopSending()
 		c.Release(false)
 		x.s.Log.SrvConn = int(c.Server.Counters().Cur.Load())
-		if stale && noBody && mayRetry && !x.cl.gone.Load() && idempotent(x.s.Req.Method) {
+		if stale && noBody && mayResend && !x.cl.gone.Load() && idempotent(x.s.Req.Method) {
 			x.s.Log.BytesIn = 0
-			return true
+			return resend
+		}
+		if x.retryAfter(err) {
+			return retry
 		}
 		x.noResponse(err, stale)
-		return false
+		return answered
+	}
+	if x.retryAfter(nil) {
+		c.Release(false)
+		return retry
 	}
 	if x.s.Res.Status == 101 || x.s.Res.Body == stream.BodyTunnel {
 		x.upgrade(c, wire)
-		return false
+		return answered
 	}
 	x.respond(c)
-	return false
+	return answered
 }
 
 // idempotent methods may be sent twice (RFC 9110 section 9.2.2).
@@ -135,7 +148,12 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 		x.fail(500)
 		return false
 	}
+	if x.kept.again {
+		x.sendAgain()
+		return true
+	}
 	in := &x.cl.in
+	whole := true
 	for !in.Done() {
 		p, err := in.Ready()
 		if err != nil {
@@ -149,10 +167,13 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 		if len(p) == 0 {
 			break
 		}
+		x.kept.keep(x.b.o.RetryOn, p)
 		if err := x.up.Body(p); err != nil {
+			whole = false
 			break // the server may have answered before it closed: that answer is worth reading
 		}
 	}
+	x.kept.whole = whole && in.Done()
 	if in.Done() {
 		_ = x.up.End(in.Trailers()) // what was announced was parsed by the same rules
 	}

@@ -184,6 +184,7 @@ type BackendOptions struct {
 	// NoAbortOnClose is `no option abortonclose`: a client that shuts its sending side while it waits still gets its answer. By
 	// default it has left, as in HAProxy 3.4.
 	NoAbortOnClose bool
+	RetryOn        *RetryOn     // nil: an answer is never asked for again
 	Persistence    *Persistence // nil: the balance algorithm alone chooses servers
 
 	Counters *stats.Counters // of the BACKEND row; nil: Servers' own
