@@ -34,12 +34,13 @@ type Conn struct {
 	// the same may follow on it.
 	greeting string
 	port     uint16
+	packets  stream.Packets
 	session  *Session // whose connection a private one is
 	held     bool     // holds a slot
 }
 
 func newConn(s *Server, raw net.Conn, w *wish) *Conn {
-	c := &Conn{Conn: raw, raw: raw, Server: s, SNI: string(w.sni), Requests: 1, held: true, greeting: string(w.greeting), port: w.port}
+	c := &Conn{Conn: raw, raw: raw, Server: s, SNI: string(w.sni), Requests: 1, held: true, greeting: string(w.greeting), port: w.port, packets: w.packets}
 	if c.name = c.SNI; s.o.PoolName != nil {
 		c.name = string(w.name)
 	}
@@ -56,11 +57,12 @@ type wish struct {
 	name     []byte // what idle connections are told apart by
 	greeting []byte // PROXY header
 	port     uint16 // where the client decides on it
+	packets  stream.Packets
 }
 
 // wish gathers what st needs of a connection to s.
 func (s *Server) wish(st *stream.Stream) wish {
-	w := wish{sni: s.serverName(st)}
+	w := wish{sni: s.serverName(st), packets: st.BackPackets}
 	w.name = w.sni
 	if s.o.PoolName != nil {
 		w.name = st.Return(s.o.PoolName(st.Work(), st))
@@ -76,7 +78,7 @@ func (s *Server) wish(st *stream.Stream) wish {
 
 // fits reports whether c was opened as s would open a connection for w.
 func (c *Conn) fits(s *Server, w *wish) bool {
-	return c.Server.identity() == s.identity() && c.name == string(w.name) && c.greeting == string(w.greeting) && c.port == w.port
+	return c.Server.identity() == s.identity() && c.name == string(w.name) && c.greeting == string(w.greeting) && c.port == w.port && c.packets == w.packets
 }
 
 // close closes the connection for good.

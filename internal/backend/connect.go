@@ -186,7 +186,7 @@ func (s *Server) open(ctx context.Context, st *stream.Stream, w *wish) (*Conn, *
 	defer cancel()
 	s.life.counters.Connects.Add(1)
 	s.backend.counters.Connects.Add(1)
-	raw, err := s.backend.dial(within, s.network, s.addressFor(clientPort(st)))
+	raw, err := s.backend.dial(withPackets(within, w.packets), s.network, s.addressFor(clientPort(st)))
 	if err != nil {
 		return nil, s.failure(ctx, within, ConnectFailed, err)
 	}
@@ -227,7 +227,7 @@ func clientPort(st *stream.Stream) uint16 {
 
 // dialer opens connections as the kernel likes them; probes are HAProxy's `option srvtcpka`, off by default there.
 func dialer(keepAlive bool) func(ctx context.Context, network, address string) (net.Conn, error) {
-	d := &net.Dialer{KeepAlive: -1}
+	d := &net.Dialer{KeepAlive: -1, ControlContext: markPackets}
 	if keepAlive {
 		d.KeepAlive = 0
 	}

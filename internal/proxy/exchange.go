@@ -332,6 +332,7 @@ func (x *exchange) monitor() bool {
 // decide acts on the verdict of a request rule set and reports whether the request goes on.
 func (x *exchange) decide(v rule.Verdict, atBackend bool) bool {
 	c := x.f.o.Counters
+	x.markPackets()
 	switch v.Kind {
 	case rule.VerdictGo, rule.VerdictAllow:
 		return true

@@ -467,6 +467,7 @@ func (x *exchange) respond(c *backend.Conn) {
 			return
 		}
 	}
+	x.markPackets()
 	s.CaptureCookie(true)
 	if p := x.b.o.Persistence; p != nil && p.Cookie != nil {
 		p.Cookie.write(x, c.Server)

@@ -4,6 +4,7 @@ import (
 	"net"
 	"time"
 
+	"gatehouse/internal/backend"
 	"gatehouse/internal/h1"
 	"gatehouse/internal/rule"
 	"gatehouse/internal/stream"
@@ -16,7 +17,7 @@ func (h *Handle) Admit(nc net.Conn, c *stream.Conn) bool {
 	if f == nil || f.o.TCPConnection == nil {
 		return true
 	}
-	switch v := f.judge(f.o.TCPConnection, c); v.Kind {
+	switch v := f.judge(f.o.TCPConnection, nc, c); v.Kind {
 	case rule.VerdictGo, rule.VerdictAllow:
 		return true
 	case rule.VerdictDrop:
@@ -33,7 +34,7 @@ func (f *Frontend) admitSession(nc net.Conn, c *stream.Conn) bool {
 	if f.o.TCPSession == nil {
 		return true
 	}
-	switch v := f.judge(f.o.TCPSession, c); v.Kind {
+	switch v := f.judge(f.o.TCPSession, nc, c); v.Kind {
 	case rule.VerdictGo, rule.VerdictAllow:
 		return true
 	case rule.VerdictDrop:
@@ -46,14 +47,16 @@ func (f *Frontend) admitSession(nc net.Conn, c *stream.Conn) bool {
 }
 
 // judge runs a set for which there is a connection and nothing else yet.
-func (f *Frontend) judge(set *rule.Set, c *stream.Conn) rule.Verdict {
+func (f *Frontend) judge(set *rule.Set, nc net.Conn, c *stream.Conn) rule.Verdict {
 	x := exchanges.Get().(*exchange)
 	defer x.giveBack()
 	s := &x.s
 	s.Reset()
 	s.Conn, s.HTTP, s.Frontend = c, f.o.HTTP, f.o.Name
 	s.Log.Start = c.Accepted
-	return set.Run(s, f.o.Env)
+	v := set.Run(s, f.o.Env)
+	backend.SetPackets(nc, s.FrontPackets)
+	return v
 }
 
 // maxInspected bounds what the runs of one set may leave in the stream's memory: a client that sends byte by byte has the rules run
@@ -82,6 +85,7 @@ func (x *exchange) inspect(set *rule.Set, delay time.Duration, in *h1.Reader, da
 		v := set.Run(s, x.f.o.Env)
 		if v.Kind != rule.VerdictWait {
 			s.Waiting = false
+			x.markPackets()
 			return v
 		}
 		if end.IsZero() {
@@ -89,6 +93,14 @@ func (x *exchange) inspect(set *rule.Set, delay time.Duration, in *h1.Reader, da
 			in.Conn().ReadUntil(end)
 		}
 		s.Waiting = in.More() == nil && s.Size() < maxInspected
+	}
+}
+
+// markPackets does to the client's connection what the rules that have run asked for.
+func (x *exchange) markPackets() {
+	if x.s.FrontPackets.Any() {
+		backend.SetPackets(x.cl.wire.NetConn(), x.s.FrontPackets)
+		x.s.FrontPackets = stream.Packets{}
 	}
 }
 

@@ -98,6 +98,9 @@ type Stream struct {
 	// NewID appends unique-id-format's text to dst; nil when the frontend has none.
 	NewID func(dst []byte, s *Stream) []byte
 
+	// FrontPackets and BackPackets are what rules ask of the packets to the client and to the server.
+	FrontPackets, BackPackets Packets
+
 	Reply Reply // room for the answer a rule decided on; rule owns it
 
 	scratch []byte
@@ -173,6 +176,7 @@ func (s *Stream) Reset() {
 	s.ResVars.Clear()
 	s.Backend, s.Server = "", ""
 	s.ReqData, s.ResData = nil, nil
+	s.FrontPackets, s.BackPackets = Packets{}, Packets{}
 	s.Waiting, s.Missing, s.Peeked, s.HeadOpen = false, false, false, false
 	s.NewSrc, s.NewDst = netip.AddrPort{}, netip.AddrPort{}
 	s.Slots, s.NewID = nil, nil
