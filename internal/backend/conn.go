@@ -28,8 +28,9 @@ type Conn struct {
 
 	raw     net.Conn
 	peek    *peek
-	private bool   // never shared between clients
-	name    string // what idle connections are told apart by: pool-conn-name, else SNI
+	private bool        // never shared between clients
+	facts   *stream.TLS // of its handshake
+	name    string      // what idle connections are told apart by: pool-conn-name, else SNI
 	// greeting is the PROXY header it began with, and port where it leads to when that is the client's choice. Only requests with
 	// the same may follow on it.
 	greeting string
@@ -93,12 +94,19 @@ func (c *Conn) handshake(ctx context.Context) error {
 	if err := t.HandshakeContext(ctx); err != nil {
 		return err
 	}
+	c.facts = factsOf(t.ConnectionState())
 	c.Conn, c.TLS = t, true
 	c.Server.life.counters.SSLConns.Add(1)
 	if t.ConnectionState().DidResume {
 		c.Server.life.counters.SSLResumed.Add(1)
 	}
 	return nil
+}
+
+// factsOf are what rules and logs ask of the TLS session with a server. They are made once per connection.
+func factsOf(state tls.ConnectionState) *stream.TLS {
+	return &stream.TLS{SNI: state.ServerName, ALPN: state.NegotiatedProtocol, Version: state.Version, Cipher: state.CipherSuite, Curve: state.CurveID,
+		Resumed: state.DidResume, ClientCert: state.PeerCertificates, Unique: state.TLSUnique}
 }
 
 // State returns what the TLS handshake with the server settled, nil on a clear connection.

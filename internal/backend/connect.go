@@ -106,6 +106,7 @@ func (b *Backend) onServer(ctx context.Context, s *stream.Stream, srv *Server, o
 	w := srv.wish(s)
 	if !o.Fresh {
 		if c := b.reused(srv, &w, o); c != nil {
+			s.BackTLS = c.facts
 			s.Log.Connected = s.Log.Queued
 			return c, nil
 		}
@@ -117,6 +118,7 @@ func (b *Backend) onServer(ctx context.Context, s *stream.Stream, srv *Server, o
 			s.Log.Connected = time.Now()
 			srv.connTimes.connect.add(s.Log.Connected.Sub(begin))
 			c.session = o.Session
+			s.BackTLS = c.facts
 			return c, nil
 		}
 		last := s.Log.Retries >= s.Limits.Retries(b.o.Retries) || b.o.NoConnectRetry

@@ -13,6 +13,8 @@ import (
 type attribute struct {
 	oid   asn1.ObjectIdentifier
 	value []byte
+	der   []byte // value with its tag
+	begin bool   // first of its relative distinguished name, which may have several
 }
 
 // attributes walks a Name (RFC 5280 section 4.1.2.4) in the order of its encoding.
@@ -27,11 +29,15 @@ func attributes(rawName []byte) (list []attribute, ok bool) {
 		if !rdns.ReadASN1(&set, cbasn1.SET) {
 			return list, false
 		}
-		for !set.Empty() {
+		for first := true; !set.Empty(); first = false {
 			var atv, value cryptobyte.String
-			var a attribute
+			a := attribute{begin: first}
 			var tag cbasn1.Tag
-			if !set.ReadASN1(&atv, cbasn1.SEQUENCE) || !atv.ReadASN1ObjectIdentifier(&a.oid) || !atv.ReadAnyASN1(&value, &tag) {
+			if !set.ReadASN1(&atv, cbasn1.SEQUENCE) || !atv.ReadASN1ObjectIdentifier(&a.oid) {
+				return list, false
+			}
+			a.der = atv
+			if !atv.ReadAnyASN1(&value, &tag) {
 				return list, false
 			}
 			a.value = value

@@ -3,6 +3,9 @@ package config
 // maxBufSize bounds tune.bufsize: every connection may hold two buffers.
 const maxBufSize = 16 << 20
 
+// maxSSLCapture bounds what every TLS connection keeps of its ClientHello.
+const maxSSLCapture = 64 << 10
+
 // globalNumber reads the buffer and header limits.
 func (p *parser) globalNumber(s *statement) {
 	g := &p.cfg.Global
@@ -39,6 +42,10 @@ func (p *parser) globalNumber(s *statement) {
 	case "tune.http.maxhdr":
 		if g.MaxHdr = n; n < 1 || n > 32767 {
 			p.alert("'%s' expects a numeric value between 1 and 32767", s.arg(0))
+		}
+	case "tune.ssl.capture-buffer-size", "tune.ssl.capture-cipherlist-size":
+		if g.SSLCapture = n; n < 0 || n > maxSSLCapture {
+			p.alert("'%s' expects a positive integer argument.", s.arg(0))
 		}
 	case "tune.http.logurilen":
 		if g.LogURILen = n; n < 0 || n > maxBufSize {

@@ -68,6 +68,7 @@ type Global struct {
 	MaxRewrite    int // tune.maxrewrite, 0: 1024
 	MaxHdr        int // tune.http.maxhdr, 0: 101
 	LogURILen     int // tune.http.logurilen, 0: 1024
+	SSLCapture    int // tune.ssl.capture-buffer-size
 	CLIMaxPayload int // tune.cli.max-payload-size, 0: 16 MiB
 	SSLLifetime   time.Duration
 

@@ -54,6 +54,8 @@ func globalKeywords() []Keyword {
 		g("tune.http.logurilen", "<bytes>", "3.2", (*parser).globalNumber),
 		g("tune.http.maxhdr", "<1..32767>", "3.2", (*parser).globalNumber),
 		g("tune.maxrewrite", "<bytes>", "3.2", (*parser).globalNumber),
+		g("tune.ssl.capture-buffer-size", "<bytes>", "3.2", (*parser).globalNumber),
+		g("tune.ssl.capture-cipherlist-size", "<bytes>", "3.2", (*parser).globalNumber),
 		g("tune.ssl.lifetime", "<time>", "3.2", (*parser).globalLifetime),
 		g("uid", "<number>", "3.1", (*parser).globalID),
 		g("unsetenv", "<name> ...", "3.1", (*parser).globalEnv),
@@ -87,7 +89,7 @@ func globalKeywords() []Keyword {
 		"tune.pipesize", "tune.pool-high-fd-ratio", "tune.pool-low-fd-ratio", "tune.pt.zero-copy-forwarding", "tune.rcvbuf.backend",
 		"tune.rcvbuf.client", "tune.rcvbuf.frontend", "tune.rcvbuf.server", "tune.recv_enough", "tune.renice.runtime", "tune.renice.startup",
 		"tune.ring.queues", "tune.runqueue-depth", "tune.sched.low-latency", "tune.sndbuf.backend", "tune.sndbuf.client", "tune.sndbuf.frontend",
-		"tune.sndbuf.server", "tune.ssl.cachesize", "tune.ssl.capture-buffer-size", "tune.ssl.capture-cipherlist-size", "tune.ssl.force-private-cache",
+		"tune.sndbuf.server", "tune.ssl.cachesize", "tune.ssl.force-private-cache",
 		"tune.ssl.hard-maxrecord", "tune.ssl.maxrecord", "tune.ssl.ssl-ctx-cache-size", "tune.stick-counters", "tune.streams-elasticity",
 		"tune.takeover-other-tg-connections", "tune.vars.check-max-size", "tune.vars.global-max-size", "tune.vars.proc-max-size",
 		"tune.vars.reqres-max-size", "tune.vars.sess-max-size", "tune.vars.txn-max-size", "tune.zlib.memlevel", "tune.zlib.windowsize")...)

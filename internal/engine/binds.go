@@ -98,6 +98,7 @@ func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
 		Frontend: p.Name, Name: b.name, ID: b.id, Index: b.index, TLS: b.tls, HTTP: p.Mode == "http", AcceptProxy: b.cfg.AcceptProxy, Tickets: e.tickets,
 		CA: e.o.Store.CA, CRL: e.o.Store.CRL,
 		DefaultCiphers: cfg.Global.DefaultBindCiphers, DefaultCurves: cfg.Global.DefaultBindCurves,
+		CaptureHello:     cfg.Global.SSLCapture,
 		HandshakeTimeout: p.TimeoutClientHS, KeepAlive: p.TCPKeepAlive,
 		Limits: []*listener.Limit{b.limit, x.front.limit, &e.limit}, IDs: &e.ids,
 		Counters: &x.front.counters, Own: b.counters,

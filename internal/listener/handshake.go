@@ -39,7 +39,8 @@ type notes struct {
 	sni      string
 	crt      string
 	own      []byte // DER of the certificate
-	read     bool   // anything came from the client
+	hello    *stream.Hello
+	read     bool // anything came from the client
 	verified verdict
 	refused  bool // a fatal alert has been sent
 }
@@ -162,6 +163,9 @@ func settled(state *tls.ConnectionState, n *notes) *stream.TLS {
 		Crt:        n.crt,
 		OwnCert:    n.own,
 		ClientCert: state.PeerCertificates,
+		ClientRoot: n.verified.root,
+		Unique:     state.TLSUnique,
+		Hello:      n.hello,
 		VerifyErr:  n.verified.last,
 		CAErr:      n.verified.ca,
 		CAErrDepth: n.verified.caDepth,
@@ -170,7 +174,7 @@ func settled(state *tls.ConnectionState, n *notes) *stream.TLS {
 
 // failed counts and tells a handshake that came to nothing.
 func failed(s *settings, c *stream.Conn, n *notes, err error) {
-	c.TLS = &stream.TLS{SNI: n.sni, Crt: n.crt, OwnCert: n.own, VerifyErr: n.verified.last, CAErr: n.verified.ca, CAErrDepth: n.verified.caDepth}
+	c.TLS = &stream.TLS{SNI: n.sni, Hello: n.hello, Crt: n.crt, OwnCert: n.own, VerifyErr: n.verified.last, CAErr: n.verified.ca, CAErrDepth: n.verified.caDepth}
 	c.FcErr, c.TLS.Err = reason(n, err)
 	for _, k := range [...]*stats.Counters{s.Counters, s.Own} {
 		if k != nil {
@@ -178,7 +182,11 @@ func failed(s *settings, c *stream.Conn, n *notes, err error) {
 		}
 	}
 	if s.ErrorLog != nil && !(s.DontLogNull && c.FcErr == fcEmpty) {
-		s.ErrorLog(c, FcErrText(c.FcErr))
+		text := FcErrText(c.FcErr)
+		if c.FcErr == fcHandshake && c.TLS.Err != 0 {
+			text += " (" + cert.SSLError(c.TLS.Err) + ")"
+		}
+		s.ErrorLog(c, text)
 	}
 }
 

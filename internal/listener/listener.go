@@ -44,6 +44,7 @@ type Options struct {
 	// Default* are the global ssl-default-bind-* words, for entries and bind lines without their own.
 	DefaultCiphers, DefaultCurves string
 
+	CaptureHello     int           // tune.ssl.capture-buffer-size: bytes to keep of each ClientHello
 	HandshakeTimeout time.Duration // timeout client-hs, else timeout client; 0: DefaultHandshakeTimeout
 	DontLogNull      bool          // option dontlognull: no error line for a client that said nothing
 	KeepAlive        bool          // option tcpka or clitcpka: TCP keepalive probes

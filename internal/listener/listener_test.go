@@ -227,7 +227,7 @@ func TestStrictSNIRefusesUnknownNames(t *testing.T) {
 		if err == nil || err.Error() != "remote error: tls: unrecognized name" {
 			t.Errorf("%q: got %v", sni, err)
 		}
-		if text := <-r.errors; text != "SSL handshake failure" {
+		if text := <-r.errors; text != "SSL handshake failure (error:0A0000EA:SSL routines::callback failed)" {
 			t.Errorf("%q: logged %q", sni, text)
 		}
 	}
@@ -263,7 +263,7 @@ func TestFailedHandshakesAreNamed(t *testing.T) {
 	}{
 		{"", "Connection closed during SSL handshake"},
 		{"\x16\x03\x01\x00\x80xx", "Connection error during SSL handshake"},
-		{"GET / HTTP/1.0\r\n\r\n", "SSL handshake failure"},
+		{"GET / HTTP/1.0\r\n\r\n", "SSL handshake failure (error:0A00009C:SSL routines::http request)"},
 	} {
 		c, err := net.Dial("tcp", r.Addr().String())
 		if err != nil {

@@ -57,6 +57,9 @@ var errUnrecognized = errors.New("no certificate for this server name")
 func (s *server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	w, _ := hello.Conn.(*wire)
 	w.seen(hello)
+	if s.o.CaptureHello > 0 {
+		w.notes.hello = helloOf(hello, s.o.CaptureHello)
+	}
 	e := s.o.Index.Select(hello.ServerName, s.caps(hello))
 	if e == nil {
 		w.refuse(alertUnrecognizedName)

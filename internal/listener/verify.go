@@ -39,6 +39,7 @@ type verdict struct {
 	bad      bool // an error that is not ignored
 	badCode  int
 	badDepth int
+	root     []byte // DER name of the authority that the chain ends at, as far as it could be followed
 }
 
 func (v *verdict) err() error {
@@ -81,10 +82,13 @@ func (t *trust) judge(certs []*x509.Certificate, o *cert.Options, now time.Time)
 	for _, c := range certs[1:] {
 		between.AddCert(c)
 	}
-	_, err := certs[0].Verify(x509.VerifyOptions{Roots: t.roots, Intermediates: between, CurrentTime: now,
+	chains, err := certs[0].Verify(x509.VerifyOptions{Roots: t.roots, Intermediates: between, CurrentTime: now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	if err == nil && t.key.crl == nil {
-		return v
+	if err == nil {
+		v.root = chains[0][len(chains[0])-1].RawSubject
+		if t.key.crl == nil {
+			return v
+		}
 	}
 	found := t.explain(certs, now, err != nil)
 	if err != nil && len(found) == 0 {
@@ -92,6 +96,11 @@ func (t *trust) judge(certs []*x509.Certificate, o *cert.Options, now time.Time)
 	}
 	for _, f := range found {
 		v.note(f, o)
+	}
+	if v.root == nil {
+		if path, broken := t.path(certs); len(broken) == 0 {
+			v.root = path[len(path)-1].RawSubject
+		}
 	}
 	return v
 }

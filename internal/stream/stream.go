@@ -44,13 +44,27 @@ type TLS struct {
 	Cipher     uint16
 	Curve      tls.CurveID
 	Resumed    bool
-	Crt        string // name of the certificate that was served
-	OwnCert    []byte // DER of that certificate; its owner's, not to be changed
-	ClientCert []*x509.Certificate
-	VerifyErr  int // OpenSSL number of the client certificate's verification, 0 OK
-	CAErr      int // the same for an error above depth 0
+	Crt        string              // name of the certificate that was served
+	OwnCert    []byte              // DER of that certificate; its owner's, not to be changed
+	ClientCert []*x509.Certificate // the peer's: in Stream.BackTLS the server's
+	ClientRoot []byte              // DER name of the authority that the client certificate led to
+	Unique     []byte              // channel binding tls-unique (RFC 5929 section 3), TLS up to 1.2
+	Hello      *Hello              // with tune.ssl.capture-buffer-size
+	VerifyErr  int                 // OpenSSL number of the client certificate's verification, 0 OK
+	CAErr      int                 // the same for an error above depth 0
 	CAErrDepth int
 	Err        int // packed OpenSSL code of a failed handshake (ssl_fc_err)
+}
+
+// Hello is what the client's ClientHello offered, in the order and encoding of the wire but without lengths.
+type Hello struct {
+	Version      uint16 // legacy_version
+	Ciphers      []byte
+	Extensions   []byte // their types
+	Groups       []byte
+	PointFormats []byte
+	Versions     []byte // of the extension supported_versions
+	SigAlgs      []byte
 }
 
 // LeafErr is the error of the client certificate itself: VerifyErr unless it lies above it.
@@ -77,6 +91,7 @@ type Stream struct {
 	Server   string // "" until one is chosen
 	Log      Log
 	HTTP     bool // mode http
+	BackTLS  *TLS // of the connection to the server; nil without one or without TLS
 	// NewSrc and NewDst are what set-src and set-dst made of the addresses of this stream; invalid where none did.
 	NewSrc, NewDst netip.AddrPort
 
@@ -178,6 +193,7 @@ func (s *Stream) Reset() {
 	s.ReqData, s.ResData = nil, nil
 	s.FrontPackets, s.BackPackets = Packets{}, Packets{}
 	s.Waiting, s.Missing, s.Peeked, s.HeadOpen = false, false, false, false
+	s.BackTLS = nil
 	s.NewSrc, s.NewDst = netip.AddrPort{}, netip.AddrPort{}
 	s.Slots, s.NewID = nil, nil
 	s.Exchange, s.Limits, s.Room, s.Lax, s.Hints = nil, Limits{}, Room{}, false, s.Hints[:0]
