@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -83,8 +84,15 @@ func (p *parser) logTarget(s *statement, inGlobal bool) (Log, error) {
 		}
 		i += 2
 	}
-	if w := s.arg(i); w == "sample" || w == "profile" {
-		return l, fmt.Errorf("'%s' is not supported", w)
+	if s.arg(i) == "sample" {
+		l.Sample = s.arg(i + 1)
+		if _, err := SampleSlots(l.Sample); err != nil {
+			return l, err
+		}
+		i += 2
+	}
+	if s.arg(i) == "profile" {
+		return l, fmt.Errorf("'profile' is not supported")
 	}
 	if l.Facility = s.arg(i); !slices.Contains(logFacilities, l.Facility) {
 		return l, fmt.Errorf("unknown log facility '%s'", l.Facility)
@@ -99,6 +107,46 @@ func (p *parser) logTarget(s *statement, inGlobal bool) (Log, error) {
 		return l, fmt.Errorf("cannot handle unexpected argument '%s'", extra)
 	}
 	return p.logAddr(l, s.arg(1))
+}
+
+// maxSample bounds the period of a sample.
+const maxSample = 65536
+
+// SampleSlots reads `sample RANGES:SIZE` of a log line: which of every SIZE lines, counted from 1, are sent.
+func SampleSlots(text string) ([]bool, error) {
+	ranges, sizeText, ok := strings.Cut(text, ":")
+	if !ok {
+		return nil, fmt.Errorf("Missing sample size")
+	}
+	if ranges == "" {
+		return nil, fmt.Errorf("no sampling ranges given")
+	}
+	size, err := strconv.ParseUint(sizeText, 10, 32)
+	if err != nil || size == 0 || size > maxSample {
+		return nil, fmt.Errorf("wrong sample size '%s' for sample range '%s'", sizeText, ranges)
+	}
+	slots, highest := make([]bool, size), uint64(0)
+	for r := range strings.SplitSeq(ranges, ",") {
+		first, last, isRange := strings.Cut(r, "-")
+		if !isRange {
+			last = first
+		}
+		low, err1 := strconv.ParseUint(first, 10, 32)
+		high, err2 := strconv.ParseUint(last, 10, 32)
+		if err1 != nil || err2 != nil || low == 0 || high < low {
+			return nil, fmt.Errorf("malformed sampling range '%s'", r)
+		}
+		if highest = max(highest, high); highest > size {
+			return nil, fmt.Errorf("sample size %d should be greater or equal to %d the maximum of the high ranges limits", size, highest)
+		}
+		for n := low; n <= high; n++ {
+			if slots[n-1] {
+				return nil, fmt.Errorf("ranges are overlapping at %d", n)
+			}
+			slots[n-1] = true
+		}
+	}
+	return slots, nil
 }
 
 func (p *parser) logAddr(l Log, text string) (Log, error) {

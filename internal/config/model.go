@@ -346,6 +346,7 @@ type Log struct {
 	Addr     Addr
 	Len      int    // 0: 1024
 	Format   string // "" rfc3164 (raw for nothing), rfc5424, short, raw, timed, iso, local, priority
+	Sample   string // "1,3:5", see SampleSlots; "" sends all
 	Facility string
 	Level    string // "" = debug: everything
 	MinLevel string

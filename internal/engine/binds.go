@@ -142,6 +142,7 @@ func failed(c *stream.Conn, http bool) *stream.Stream {
 	s := new(stream.Stream)
 	s.Reset()
 	s.Conn, s.HTTP, s.Frontend = c, http, c.Frontend
+	s.Log.Origin = "sess_error"
 	s.Log.Start, s.Log.End = c.Accepted, time.Now()
 	s.Log.Term = [2]byte{'P', 'R'}
 	return s

@@ -27,9 +27,29 @@ func (b *builder) logger(p *config.Proxy) *log.Logger {
 	for _, line := range p.Logs {
 		if t := b.target(line); t != nil {
 			l.Targets = append(l.Targets, t.Target)
+			l.Samples = append(l.Samples, b.sample(line))
 		}
 	}
 	return l
+}
+
+// sample is what lets lines of a log line through. Sections that took the line over from the global section count together, as in
+// HAProxy.
+func (b *builder) sample(line config.Log) *log.Sample {
+	if line.Sample == "" {
+		return nil
+	}
+	if s := b.samples[line.Pos]; s != nil {
+		return s
+	}
+	slots, err := config.SampleSlots(line.Sample)
+	if err != nil {
+		b.diags.Alert(line.Pos, "'log' : %v", err)
+		return nil
+	}
+	s := log.NewSample(slots)
+	b.samples[line.Pos] = s
+	return s
 }
 
 // target finds or makes the target of one log line.
@@ -132,8 +152,10 @@ func (b *builder) accessLog(p *config.Proxy, c *rule.Compiler) proxy.AccessLog {
 	switch {
 	case p.LogFormat != nil:
 		text = *p.LogFormat
-	case p.CLFLog && http:
+	case p.CLFLog && http && p.HTTPLog:
 		text.Text = rule.HTTPCLF
+	case p.CLFLog:
+		text.Text = rule.TCPCLF
 	case p.HTTPSLog && http:
 		text.Text = rule.HTTPSLog
 	case p.HTTPLog && http:
@@ -144,6 +166,9 @@ func (b *builder) accessLog(p *config.Proxy, c *rule.Compiler) proxy.AccessLog {
 		text.Text = shortLog(http)
 	}
 	a.Format = c.Format(text.Text, text.Pos, http)
+	if p.LogFormatSD != nil {
+		a.SD = c.Format(p.LogFormatSD.Text, p.LogFormatSD.Pos, http)
+	}
 	if p.ErrorLogFormat != nil {
 		a.Error = c.Format(p.ErrorLogFormat.Text, p.ErrorLogFormat.Pos, http)
 	}

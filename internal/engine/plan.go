@@ -55,6 +55,8 @@ type builder struct {
 	keys  rule.JWTKeys
 
 	users   map[string]*rule.Userlist
+	samples map[config.Pos]*log.Sample // by log line
+
 	pagesOf map[string]map[int]*rule.Answer // by http-errors section
 	told    map[config.Pos]bool             // lines of defaults sections whose faults were told
 }
@@ -64,7 +66,7 @@ func (e *Engine) Load(ctx context.Context, sources []config.Source) (*config.Con
 	cfg, diags := config.Parse(sources, e.o.Parse)
 	e.drop()
 	b := &builder{
-		e: e, ctx: ctx, cfg: cfg, diags: &diags, last: e.gen.Load(), host: hostname(),
+		e: e, ctx: ctx, cfg: cfg, diags: &diags, last: e.gen.Load(), host: hostname(), samples: map[config.Pos]*log.Sample{},
 		plan: &plan{
 			generation: generation{cfg: cfg, byName: map[string]*proxyGen{}, cas: map[string]*cert.CAFile{}, crls: map[string]*cert.CRLFile{}},
 			logs:       map[string]*logTarget{},

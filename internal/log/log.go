@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -80,16 +81,43 @@ func Formats() []string {
 // Logger sends the lines of one proxy to all its targets. It is immutable; the zero value sends nowhere.
 type Logger struct {
 	Targets []*Target
-	Tag     string // "" means the targets' own
+	Samples []*Sample // of the target at the same place; nil, or short, sends all
+	Tag     string    // "" means the targets' own
+}
+
+// Line is one line for the log, without its newline.
+type Line struct {
+	Text   []byte
+	SD     []byte // structured data of RFC 5424, in brackets; nil: none
+	Binary bool   // Text is no text and is sent as it is
+}
+
+// Sample lets some of the lines through: `sample 1,3:5` the first and third of every five.
+type Sample struct {
+	take []bool
+	next atomic.Uint64
+}
+
+// NewSample makes a Sample of as many lines as take has; those that are true pass.
+func NewSample(take []bool) *Sample { return &Sample{take: take} }
+
+func (s *Sample) pass() bool {
+	return s == nil || len(s.take) == 0 || s.take[(s.next.Add(1)-1)%uint64(len(s.take))]
 }
 
 // Send writes one line, without its newline, to every target.
-func (l *Logger) Send(level Level, msg []byte) {
+func (l *Logger) Send(level Level, msg []byte) { l.SendLine(level, Line{Text: msg}) }
+
+// SendLine is Send for a line that is more than text.
+func (l *Logger) SendLine(level Level, line Line) {
 	if l == nil {
 		return
 	}
-	for _, t := range l.Targets {
-		t.write(level, l.Tag, msg)
+	for i, t := range l.Targets {
+		if level > t.max || i < len(l.Samples) && !l.Samples[i].pass() {
+			continue
+		}
+		t.write(level, l.Tag, line)
 	}
 }
 
@@ -106,7 +134,7 @@ func (l *Logger) SendText(level, text string) {
 }
 
 // header appends what stands before the text of a line at now (surface 4.19, RFC 3164 and RFC 5424).
-func (t *Target) header(dst []byte, level Level, tag string, now time.Time) []byte {
+func (t *Target) header(dst []byte, level Level, tag string, sd []byte, now time.Time) []byte {
 	switch t.o.Format {
 	case "raw":
 		return dst
@@ -128,7 +156,14 @@ func (t *Target) header(dst []byte, level Level, tag string, now time.Time) []by
 		dst = append(dst, orDash(tag)...)
 		dst = append(dst, ' ')
 		dst = append(dst, t.pid...)
-		return append(dst, " - - "...)
+		dst = append(dst, " - "...)
+		if len(sd) == 0 {
+			return append(dst, "- "...)
+		}
+		at := len(dst)
+		dst = append(append(dst, sd...), ' ')
+		oneLine(dst[at:])
+		return dst
 	}
 	dst = now.AppendFormat(dst, time.Stamp)
 	dst = append(dst, ' ')

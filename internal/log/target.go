@@ -103,9 +103,9 @@ func New(o Options) (*Target, error) {
 func (t *Target) Dropped() uint64 { return t.dropped.Load() }
 
 // Write queues one line, without its newline. It never waits for the reader.
-func (t *Target) Write(level Level, msg []byte) { t.write(level, "", msg) }
+func (t *Target) Write(level Level, msg []byte) { t.write(level, "", Line{Text: msg}) }
 
-func (t *Target) write(level Level, tag string, msg []byte) {
+func (t *Target) write(level Level, tag string, line Line) {
 	if level > t.max {
 		return
 	}
@@ -121,13 +121,15 @@ func (t *Target) write(level Level, tag string, msg []byte) {
 		t.dropped.Add(1)
 		return
 	}
-	t.lines = t.header(t.lines, level, tag, now)
+	t.lines = t.header(t.lines, level, tag, line.SD, now)
 	at := len(t.lines)
-	t.lines = append(t.lines, msg...)
+	t.lines = append(t.lines, line.Text...)
 	if n := start + t.o.Len - 1; len(t.lines) > n {
 		t.lines = t.lines[:n]
 	}
-	oneLine(t.lines[min(at, len(t.lines)):])
+	if !line.Binary {
+		oneLine(t.lines[min(at, len(t.lines)):])
+	}
 	t.lines = append(t.lines, '\n')
 	t.ends = append(t.ends, len(t.lines))
 	t.mu.Unlock()

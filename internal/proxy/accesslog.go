@@ -55,7 +55,9 @@ func (x *exchange) writeLog() {
 	}
 	l := lines.Get().(*line)
 	l.b = format.Append(l.b[:0], s, o.Env)
-	a.Logger.Send(level, l.b)
+	text := len(l.b)
+	l.b = a.SD.Append(l.b, s, o.Env)
+	a.Logger.SendLine(level, log.Line{Text: l.b[:text], SD: l.b[text:], Binary: format.Binary()})
 	lines.Put(l)
 }
 

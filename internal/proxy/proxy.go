@@ -61,6 +61,7 @@ type Switch struct {
 // AccessLog writes the line of each request or TCP session. Nil Format or nil Logger writes nothing.
 type AccessLog struct {
 	Format         *rule.Format
+	SD             *rule.Format // log-format-sd, for targets of format rfc5424; nil: none
 	Error          *rule.Format // error-log-format, for connections on which no request came; nil: Format
 	Logger         *log.Logger
 	DontLogNull    bool // option dontlognull

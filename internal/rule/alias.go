@@ -64,6 +64,7 @@ var formatAliases = index(func(a *formatAlias) string { return a.name }, []forma
 	{"pid", false, "number of this process", func(c *Compiler, o options) appender {
 		return numberAlias(4, func(*stream.Stream) int64 { return int64(c.Pid) })(c, o)
 	}},
+	{"OG", false, "where the line was written", textAlias(logOrigin)},
 	{"ID", false, "unique-id", bytesAlias(func(s *stream.Stream) []byte {
 		id, _ := s.UniqueID()
 		return id
@@ -285,6 +286,19 @@ func bytesAlias(of func(*stream.Stream) []byte) func(*Compiler, options) appende
 	return func(_ *Compiler, o options) appender {
 		return func(dst []byte, s *stream.Stream, _ Env) []byte { return appendText(dst, of(s), o) }
 	}
+}
+
+// logOrigin is the step at which the line is written (manual 8.2.6).
+func logOrigin(s *stream.Stream) string {
+	switch {
+	case s.Log.Origin != "":
+		return s.Log.Origin
+	case s.Log.Early && s.HTTP:
+		return "txn_response"
+	case s.Log.Early:
+		return "txn_connect"
+	}
+	return "txn_close"
 }
 
 func tlsAlias(of func(*stream.TLS) string) func(*Compiler, options) appender {

@@ -13,6 +13,7 @@ const (
 	TCPLog   = "%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq"
 	HTTPLog  = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r"
 	HTTPSLog = HTTPLog + " %[fc_err]/%[ssl_fc_err,hex]/%[ssl_c_err]/%[ssl_c_ca_err]/%[ssl_fc_is_resumed] %[ssl_fc_sni]/%sslv/%sslc"
+	TCPCLF   = `%{+Q}o %{-Q}ci - - [%T] "TCP " 000 %B "" "" %cp %ms %ft %b %s %Th %Tw %Tc %Tt %U %ts-- %ac %fc %bc %sc %rc %sq %bq "" "" `
 	HTTPCLF  = `%{+Q}o %{-Q}ci - - [%trg] %r %ST %B "" "" %cp %ms %ft %b %s %TR %Tw %Tc %Tr %Ta %tsc %ac %fc %bc %sc %rc %sq %bq %CC %CS %hrl %hsl`
 )
 
@@ -30,6 +31,8 @@ type options struct {
 	escape    bool // E: backslash before " \ ]
 	http      bool // values go into a message head: control characters are percent-encoded
 	line      bool // values go into a log line: control characters are written as #XX
+	bin       bool // bin: bytes stay bytes
+	encoding  encoding
 }
 
 // formatUse is where a format is written: what that place implies.
@@ -44,6 +47,7 @@ type formatUse struct {
 type Format struct {
 	text  string
 	nodes []node
+	whole options // what %o asks for when it names an encoding; zero otherwise
 }
 
 // node is a separator, a text, or something that is asked of the stream.
@@ -52,6 +56,8 @@ type node struct {
 	lit     string
 	dynamic func(dst []byte, s *stream.Stream, env Env) []byte
 	expr    bool
+	label   label
+	value   evalFunc // the item's value, for encodings; nil for text
 }
 
 // String returns the format as it was written.
@@ -98,6 +104,9 @@ func (f *Format) Append(dst []byte, s *stream.Stream, env Env) []byte {
 	if f == nil {
 		return dst
 	}
+	if f.whole.encoding != encodePlain {
+		return f.appendEncodedMap(dst, s, env)
+	}
 	start, blank := len(dst), true
 	for i := range f.nodes {
 		n := &f.nodes[i]
@@ -125,6 +134,9 @@ func (f *Format) Append(dst []byte, s *stream.Stream, env Env) []byte {
 // constant returns the format's text when it does not depend on the stream.
 func (f *Format) constant() (string, bool) {
 	t := ""
+	if f.whole.encoding != encodePlain {
+		return "", false
+	}
 	for _, n := range f.nodes {
 		if n.dynamic != nil || n.sep {
 			return "", false
@@ -159,6 +171,8 @@ type formatParser struct {
 	use formatUse
 	f   *Format
 	lit []byte
+
+	label label // of the item that is being read
 }
 
 func (p *formatParser) flush() {
@@ -188,10 +202,14 @@ func (p *formatParser) part(rest string) (string, error) {
 // item reads "(label){flags}NAME" or "[expr]" behind a "%"; before is what stands in front of it, for the message.
 func (p *formatParser) item(rest, before string) (string, error) {
 	opt, err := p.use.options, error(nil)
-	if strings.HasPrefix(rest, "(") { // the label matters to +json and +cbor only
+	p.label = label{}
+	if strings.HasPrefix(rest, "(") {
 		end := strings.IndexByte(rest, ')')
 		if end < 0 {
 			return "", fmt.Errorf("truncated line after '%%'")
+		}
+		if p.label, err = parseLabel(rest[1:end]); err != nil {
+			return "", err
 		}
 		rest = rest[end+1:]
 	}
@@ -243,10 +261,12 @@ func parseOptions(o options, flags string) (options, error) {
 			o.hex = on
 		case "E":
 			o.escape = on
-		case "json", "cbor", "bin":
-			if on {
-				return o, fmt.Errorf("format flag '%s' is not supported", f)
-			}
+		case "bin":
+			o.bin = on
+		case "json":
+			o.encode(encodeJSON, on)
+		case "cbor":
+			o.encode(encodeCBOR, on)
 		default:
 			return o, fmt.Errorf("unknown format flag '%s'", f)
 		}
@@ -257,22 +277,53 @@ func parseOptions(o options, flags string) (options, error) {
 	return o, nil
 }
 
+func (o *options) encode(e encoding, on bool) {
+	switch {
+	case on:
+		o.encoding = e
+	case o.encoding == e:
+		o.encoding = encodePlain
+	}
+}
+
+// addItem adds an item: dynamic makes its text, value its value for an encoding.
+func (p *formatParser) addItem(n node, opt options) {
+	p.flush()
+	n.label = p.label
+	if opt.encoding != encodePlain {
+		one := n
+		one.label.name = ""
+		n.dynamic = func(dst []byte, s *stream.Stream, env Env) []byte {
+			before := len(dst)
+			dst = appendItem(dst, s, env, &one, opt)
+			if opt.encoding == encodeCBOR {
+				return hexInPlace(dst, before)
+			}
+			return dst
+		}
+	}
+	p.f.nodes = append(p.f.nodes, n)
+}
+
 func (p *formatParser) alias(name string, opt options) error {
 	if name == "o" {
-		p.use.options = opt
+		if p.use.options = opt; opt.encoding != encodePlain {
+			p.f.whole = options{encoding: opt.encoding, bin: opt.bin}
+		}
 		return nil
 	}
 	a := formatAliases[name]
 	switch {
-	case a == nil && name == "OG":
-		return fmt.Errorf("format alias 'OG' is not supported")
 	case a == nil:
 		return fmt.Errorf("no such format alias '%s'. If you wanted to emit the '%%' character verbatim, you need to use '%%%%'", name)
 	case a.http && !p.use.mode:
 		return fmt.Errorf("format alias '%s' is reserved for HTTP mode", name)
 	}
-	p.flush()
-	p.f.nodes = append(p.f.nodes, node{dynamic: a.bind(p.c, opt)})
+	n := node{dynamic: a.bind(p.c, opt)}
+	if opt.encoding != encodePlain || p.f.whole.encoding != encodePlain {
+		n.value = aliasValue(a.bind(p.c, options{line: opt.line}), numberAliases[name])
+	}
+	p.addItem(n, opt)
 	return nil
 }
 
@@ -291,10 +342,9 @@ func (p *formatParser) expr(rest string, opt options) (string, error) {
 	if !p.use.in.has(x.need) {
 		return "", fmt.Errorf("sample fetch <%s> may not be reliably used here because it needs '%s' which is not available here", x.name, x.need)
 	}
-	p.flush()
-	p.f.nodes = append(p.f.nodes, node{expr: true, dynamic: func(dst []byte, s *stream.Stream, env Env) []byte {
+	p.addItem(node{expr: true, value: x.Eval, dynamic: func(dst []byte, s *stream.Stream, env Env) []byte {
 		return appendSample(dst, s, env, x, opt)
-	}})
+	}}, opt)
 	return after[1:], nil
 }
 

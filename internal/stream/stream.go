@@ -173,6 +173,7 @@ type Log struct {
 	ActConn, FeConn, BeConn, SrvConn int
 	Level                            string         // set-log-level; "silent" drops the line
 	UniqueID                         []byte         // made at its first use by Stream.UniqueID; nil before
+	Origin                           string         // %OG when it is not the usual one: "sess_error"
 	LogCount                         uint64         // %lc
 	RequestCount                     uint64         // %rt
 	RequestLine                      []byte         // %r as received; nil: <BADREQ>
