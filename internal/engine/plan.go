@@ -246,6 +246,7 @@ func (b *builder) backend(g *proxyGen) {
 	bo.AfterResponse = rules.HTTPAfterResponse(p.HTTPAfterResponse, acls)
 	bo.TCPContent = rules.TCPContent(p.TCPContent, acls)
 	bo.ForwardFor = forwardFor(p)
+	bo.Stats = b.statsPage(g, rules, acls)
 	g.backend = proxy.NewBackend(bo)
 }
 
@@ -267,6 +268,7 @@ func (b *builder) frontend(g *proxyGen) {
 		MaxHdr: b.cfg.Global.MaxHdr, BufSize: b.cfg.Global.BufSize, MaxRewrite: b.cfg.Global.MaxRewrite,
 		Env: b.e.env(), Invalid: b.e.invalid.add, Counters: &g.front.counters, Challenge: b.e.o.Challenge,
 	}
+	o.Stats = b.statsPage(g, c, acls)
 	for _, r := range p.UseBackend {
 		if sw, ok := b.useBackend(p, r, c, acls); ok {
 			o.UseBackend = append(o.UseBackend, sw)

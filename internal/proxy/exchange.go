@@ -216,6 +216,9 @@ func (x *exchange) route() {
 	if (o.HTTP || x.cl.switched) && !x.decide(o.HTTPRequest.Run(s, o.Env), false) {
 		return
 	}
+	if x.showStats(o.Stats, false) {
+		return
+	}
 	if x.b == nil { // else it was chosen before the session became an HTTP one
 		x.b = o.choose(s)
 	}
@@ -240,7 +243,7 @@ func (x *exchange) route() {
 	if b.TCPContent != nil && !x.decide(x.inspectRequest(b.TCPContent, b.InspectDelay), false) {
 		return
 	}
-	if !x.decide(b.HTTPRequest.Run(s, o.Env), true) {
+	if !x.decide(b.HTTPRequest.Run(s, o.Env), true) || x.showStats(b.Stats, true) {
 		return
 	}
 	if b.BufferRequest && !o.BufferRequest && !x.bufferBody() {

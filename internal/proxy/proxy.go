@@ -95,6 +95,7 @@ type FrontendOptions struct {
 	UniqueIDHeader string               // unique-id-header, lower case
 	// Challenge answers HTTP-01 before any rule: the key authorisation of a token of our own open orders, nil otherwise.
 	Challenge   func(token []byte) []byte
+	Stats       *StatsPage // nil: none
 	MonitorURI  string
 	MonitorFail []*rule.Cond
 
@@ -177,6 +178,7 @@ type BackendOptions struct {
 	InspectDelay  time.Duration
 	ResponseDelay time.Duration // tcp-response inspect-delay
 	Errors        *ErrorPages   // nil: the frontend's
+	Stats         *StatsPage    // nil: none
 	ForwardFor    *ForwardFor
 
 	HTTPClose     bool // option httpclose
