@@ -52,7 +52,7 @@ func (h header) next(s *stream.Stream, at cursor) ([]byte, cursor, bool) {
 func (h header) value(line []byte, at cursor) ([]byte, cursor, bool) {
 	next := cursor{at.field + 1, 0}
 	if h.full {
-		return line, next, true
+		return bytes.Trim(line, " \t"), next, true
 	}
 	rest := line[at.offset:]
 	end := valueEnd(rest)

@@ -119,7 +119,11 @@ func (p *Page) Row(dst []byte, r *Row) []byte {
 		dst = p.open(p.close(dst), name, r.Text(ColIID))
 	}
 	svname := r.Text(ColServer)
-	id := e(name + "/" + svname)
+	label := map[Kind]string{Frontend: "Frontend", Backend: "Backend"}[r.Kind]
+	if label == "" {
+		label = svname
+	}
+	id := e(name + "/" + label)
 	dst = append(dst, `<tr id="`+id+`" class="`+rowClass(r)+`">`...)
 	if p.Admin {
 		dst = append(dst, "<td>"...)
@@ -129,11 +133,7 @@ func (p *Page) Row(dst []byte, r *Row) []byte {
 		}
 		dst = append(dst, "</td>"...)
 	}
-	label := map[Kind]string{Frontend: "Frontend", Backend: "Backend"}[r.Kind]
-	if label == "" {
-		label = e(svname)
-	}
-	dst = append(dst, `<th scope="row"><a name="`+id+`" href="#`+id+`">`+label+"</a>"...)
+	dst = append(dst, `<th scope="row"><a name="`+id+`" href="#`+id+`">`+e(label)+"</a>"...)
 	for _, c := range legends {
 		if text := r.Text(c); p.Legends && text != "" {
 			dst = append(dst, `<br><small>`+e(columns[c].name+": "+text)+"</small>"...)
