@@ -61,6 +61,11 @@ func ask(c net.Conn, out []byte) error {
 
 // benchClient connects to an edge whose server answers without allocating.
 func benchClient(t testing.TB) (net.Conn, func()) {
+	return clientOf(t, nil, func(f *Frontend) { f.o.Log.Logger = nil })
+}
+
+// clientOf connects to an edge that was set up by change, and after its making by then.
+func clientOf(t testing.TB, change func(*setup), then func(*Frontend)) (net.Conn, func()) {
 	srv := serve(t, func(p *peer, _ int) {
 		buf, answer := make([]byte, 4096), []byte(okResponse)
 		for {
@@ -72,8 +77,8 @@ func benchClient(t testing.TB) (net.Conn, func()) {
 			}
 		}
 	})
-	e := newEdge(t, srv.addr, nil)
-	e.f().o.Log.Logger = nil
+	e := newEdge(t, srv.addr, change)
+	then(e.f())
 	client, server := pair(t)
 	ended := make(chan struct{})
 	go func() {
