@@ -32,6 +32,9 @@ func bindRedirect(p *ruleParser) (actionFunc, error) {
 	if r.to == nil {
 		return nil, fmt.Errorf("redirection type expected ('prefix', 'location', or 'scheme')")
 	}
+	if p.at == atResponse && r.kind != "location" {
+		return nil, fmt.Errorf("response only supports redirect type 'location'")
+	}
 	return r.run, nil
 }
 
@@ -70,7 +73,7 @@ func (r *redirect) argument(p *ruleParser) (err error) {
 	case "clear-cookie":
 		r.cookie, err = literal(w[0] + "; path=/; Max-Age=0;")
 	case "set-cookie-fmt":
-		r.cookie, err = p.fieldFormat(w[0])
+		r.cookie, err = p.fieldFormat(w[0] + "; path=/;")
 	default:
 		r.kind = word
 		target := w[0]
