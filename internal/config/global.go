@@ -93,8 +93,11 @@ func (p *parser) globalDescription(s *statement) {
 	p.cfg.Global.Description = s.rest(1)
 }
 
-// globalExpose accepts the directive: nothing that it would allow is experimental here.
-func (p *parser) globalExpose(s *statement) { p.tooMany(s, 0, 0) }
+func (p *parser) globalExpose(s *statement) {
+	if !p.tooMany(s, 0, 0) {
+		p.cfg.Global.Experimental = true
+	}
+}
 
 // globalID reads uid and gid.
 func (p *parser) globalID(s *statement) {

@@ -73,6 +73,7 @@ type Global struct {
 	SSLLifetime   time.Duration
 
 	ZeroWarning          bool
+	Experimental         bool // expose-experimental-directives
 	SpreadChecks         int
 	ACMEScheduler        bool // acme.scheduler auto (default true)
 	HTTPClientCA         string
@@ -139,6 +140,13 @@ type Proxy struct {
 	HTTPLog, TCPLog, HTTPSLog, CLFLog            bool // option httplog [clf], tcplog [clf], httpslog
 	DontLogNull, DontLogNormal, LogASAP          bool
 	LogSeparateErrors, LogHealthChecks           bool
+
+	Forwarded       *Forwarded
+	OriginalTo      *ForwardFor
+	RestrictNames   string // option http-restrict-req-hdr-names: "" or "preserve", "delete", "reject"
+	UnsafeRequests  bool   // option accept-unsafe-violations-in-http-request
+	DropReqTrailers bool
+	DropResTrailers bool
 
 	Captures       []Capture // in the order of their lines
 	CaptureCookie  *CaptureCookie

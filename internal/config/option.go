@@ -91,6 +91,12 @@ func flagField(px *Proxy, name string) *bool {
 		return &px.LogSeparateErrors
 	case "logasap":
 		return &px.LogASAP
+	case "accept-unsafe-violations-in-http-request":
+		return &px.UnsafeRequests
+	case "http-drop-request-trailers":
+		return &px.DropReqTrailers
+	case "http-drop-response-trailers":
+		return &px.DropResTrailers
 	case "persist":
 		return &px.Persist
 	case "socket-stats":

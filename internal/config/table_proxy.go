@@ -119,6 +119,10 @@ func optionKeywords() []Keyword {
 		flag("abortonclose", inAll), flag("allbackups", inDBE), flag("clitcpka", inDFE), flag("dontlog-normal", inDFE), flag("dontlognull", inDFE),
 		flag("http-buffer-request", inAll), flag("http-ignore-probes", inDFE), flag("log-health-checks", inDBE), flag("log-separate-errors", inDFE), flag("logasap", inDFE),
 		flag("persist", inDBE), flag("socket-stats", inDFE), flag("srvtcpka", inDBE),
+		o("forwarded", "[proto] [host|host-expr <expr>] [by|by-expr <expr>] [by_port|by_port-expr <expr>] [for|for-expr <expr>] [for_port|for_port-expr <expr>]", inDBE, (*parser).optionForwarded),
+		o("originalto", "[except <net>] [header <name>]", inAll, (*parser).optionOriginalTo),
+		o("http-restrict-req-hdr-names", "preserve|delete|reject", inAll, (*parser).optionRestrict),
+		flag("accept-unsafe-violations-in-http-request", inDFE), flag("http-drop-request-trailers", inDBE), flag("http-drop-response-trailers", inDFE),
 		o("forwardfor", "[except <net>] [header <name>] [if-none]", inAll, (*parser).optionForwardFor),
 		o("http-keep-alive", "", inAll, (*parser).optionHTTPMode),
 		o("http-server-close", "", inAll, (*parser).optionHTTPMode),
@@ -139,10 +143,8 @@ func optionKeywords() []Keyword {
 	list = append(list, noEffect(inAll|InOption, "4.2", "contstats", "disable-h2-upgrade", "http-no-delay", "http-pretend-keepalive", "http-use-proxy-header",
 		"idle-close-on-response", "independent-streams", "nolinger", "prefer-last-server", "splice-auto", "splice-request", "splice-response",
 		"tcp-smart-accept", "tcp-smart-connect", "use-small-buffers")...)
-	list = append(list, refused(inAll|InOption, "4.2", "accept-invalid-http-request", "accept-invalid-http-response", "accept-unsafe-violations-in-http-request",
-		"accept-unsafe-violations-in-http-response", "checkcache", "external-check", "forwarded", "h1-case-adjust-bogus-client", "h1-case-adjust-bogus-server",
-		"http-drop-request-trailers", "http-drop-response-trailers", "http-restrict-req-hdr-names <action>", "ldap-check", "mysql-check", "originalto",
-		"pgsql-check", "redis-check", "smtpchk", "spop-check", "transparent")...)
+	list = append(list, refused(inAll|InOption, "4.2", "accept-invalid-http-request", "accept-invalid-http-response", "accept-unsafe-violations-in-http-response", "checkcache", "external-check", "h1-case-adjust-bogus-client", "h1-case-adjust-bogus-server",
+		"ldap-check", "mysql-check", "pgsql-check", "redis-check", "smtpchk", "spop-check", "transparent")...)
 	slices.SortStableFunc(list, byName)
 	return list
 }

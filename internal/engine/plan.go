@@ -174,8 +174,8 @@ func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
 		},
 		DefaultBackend: p.DefaultBackend, Keys: &b.keys,
 		LookupEnv: func(name string) (string, bool) { v, ok := b.cfg.Env[name]; return v, ok },
-		Captures:  p.Captures,
-		Hostname:  b.host, Pid: os.Getpid(), Kind: p.Kind, Proxy: p.Name, HTTP: p.Mode == "http",
+		Captures:  p.Captures, Experimental: b.cfg.Global.Experimental,
+		Hostname: b.host, Pid: os.Getpid(), Kind: p.Kind, Proxy: p.Name, HTTP: p.Mode == "http",
 		BufSize: b.cfg.Global.BufSize, Errors: b.errorSection, Userlists: b.userlist,
 	}
 }
@@ -239,13 +239,14 @@ func (b *builder) backend(g *proxyGen) {
 	bo.TCPResponse = c.TCPResponse(p.TCPResponse, acls)
 	bo.RetryOn = retryOn(p)
 	bo.Persistence = b.persistence(p, servers, c, acls)
+	bo.RestrictNames, bo.DropTrailers, bo.Forwarded = restrictNames(p), p.DropReqTrailers, forwarded(p, rules)
 	if p.Kind == "listen" { // for its own frontend, whose rules are the same ones and have run
 		g.own = proxy.NewBackend(bo)
 	}
 	bo.HTTPRequest, bo.HTTPResponse = rules.HTTPRequest(p.HTTPRequest, acls), rules.HTTPResponse(p.HTTPResponse, acls)
 	bo.AfterResponse = rules.HTTPAfterResponse(p.HTTPAfterResponse, acls)
 	bo.TCPContent = rules.TCPContent(p.TCPContent, acls)
-	bo.ForwardFor = forwardFor(p)
+	bo.ForwardFor, bo.OriginalTo = addressField(p.ForwardFor), addressField(p.OriginalTo)
 	bo.Stats = b.statsPage(g, rules, acls)
 	g.backend = proxy.NewBackend(bo)
 }
@@ -261,7 +262,7 @@ func (b *builder) frontend(g *proxyGen) {
 		AfterResponse: c.HTTPAfterResponse(p.HTTPAfterResponse, acls),
 		TCPConnection: c.TCPConnection(p.TCPConnection, acls), TCPSession: c.TCPSession(p.TCPSession, acls),
 		TCPContent: c.TCPContent(p.TCPContent, acls), InspectDelay: p.InspectDelay,
-		Log: b.accessLog(p, c), Errors: b.pages(p, c), ForwardFor: forwardFor(p),
+		Log: b.accessLog(p, c), Errors: b.pages(p, c), ForwardFor: addressField(p.ForwardFor),
 		MonitorURI: p.MonitorURI, MonitorFail: b.monitorFail(p, c, acls), IgnoreProbes: p.HTTPIgnoreProbes,
 		NoHostOK: b.cfg.Gatehouse.HTTPLoose, Connect: b.cfg.Gatehouse.HTTPLoose, UserOK: b.cfg.Gatehouse.HTTPLoose,
 		HTTPClose: p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq,
@@ -291,6 +292,7 @@ func (b *builder) frontend(g *proxyGen) {
 	}
 	b.captures(&o, p, c)
 	g.logger = o.Log.Logger
+	o.OriginalTo, o.RestrictNames, o.DropTrailers, o.Unsafe = addressField(p.OriginalTo), restrictNames(p), p.DropResTrailers, p.UnsafeRequests
 	g.frontend = proxy.NewFrontend(o)
 	b.binds(g, o.Log.Error)
 }
@@ -323,13 +325,32 @@ func timeouts(p *config.Proxy) proxy.Timeouts {
 	return t
 }
 
-func forwardFor(p *config.Proxy) *proxy.ForwardFor {
-	if p.ForwardFor == nil {
+func restrictNames(p *config.Proxy) proxy.RestrictNames {
+	switch p.RestrictNames {
+	case "delete":
+		return proxy.DeleteNames
+	case "reject":
+		return proxy.RejectNames
+	}
+	return proxy.PreserveNames
+}
+
+// forwarded compiles option forwarded.
+func forwarded(p *config.Proxy, c *rule.Compiler) *rule.Forwarded {
+	if p.Forwarded == nil {
 		return nil
 	}
-	f := &proxy.ForwardFor{Header: strings.ToLower(p.ForwardFor.Header), IfNone: p.ForwardFor.IfNone}
-	if p.ForwardFor.Except != nil {
-		f.Except = *p.ForwardFor.Except
+	return c.Forwarded(p.Forwarded)
+}
+
+// addressField is option forwardfor or originalto; nil when it is off.
+func addressField(of *config.ForwardFor) *proxy.ForwardFor {
+	if of == nil {
+		return nil
+	}
+	f := &proxy.ForwardFor{Header: strings.ToLower(of.Header), IfNone: of.IfNone}
+	if of.Except != nil {
+		f.Except = *of.Except
 	}
 	return f
 }

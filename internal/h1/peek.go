@@ -21,7 +21,7 @@ func PeekRequest(b []byte, req *stream.Request, lim *Limits, keep func([]byte) [
 	for start < len(b) && (b[start] == '\r' || b[start] == '\n') {
 		start++
 	}
-	_, err := parseRequestLine(b, start, req)
+	_, err := parseRequestLine(b, start, req, lim)
 	method := len(req.Method)
 	req.Reset()
 	if err == ErrMethodRefused { // a request, if one that nobody will serve

@@ -26,7 +26,7 @@ func parseRequest(b []byte, req *stream.Request, lim *Limits) (int, error) {
 		}
 		at++
 	}
-	at, err := parseRequestLine(b, at, req)
+	at, err := parseRequestLine(b, at, req, lim)
 	if err != nil {
 		return 0, err
 	}
@@ -46,7 +46,7 @@ func parseRequest(b []byte, req *stream.Request, lim *Limits) (int, error) {
 }
 
 // parseRequestLine parses method, target and version.
-func parseRequestLine(b []byte, at int, req *stream.Request) (int, error) {
+func parseRequestLine(b []byte, at int, req *stream.Request, lim *Limits) (int, error) {
 	start := at
 	for at < len(b) && lower[b[at]] != 0 {
 		at++
@@ -62,7 +62,7 @@ func parseRequestLine(b []byte, at int, req *stream.Request) (int, error) {
 		at++
 	}
 	start = at
-	for at < len(b) && b[at] > ' ' && b[at] < 0x7f && b[at] != '#' {
+	for at < len(b) && b[at] > ' ' && (b[at] < 0x7f && b[at] != '#' || lim.Unsafe && b[at] != 0x7f) {
 		at++
 	}
 	if at >= len(b) {
@@ -236,7 +236,7 @@ func normaliseAbsolute(req *stream.Request, h *head, lim *Limits) error {
 		defaultPort = "443"
 	}
 	name := withoutPort(authority, defaultPort)
-	if h.hasHost && !equalFoldBytes(withoutPort(h.host, defaultPort), name) {
+	if h.hasHost && !lim.Unsafe && !equalFoldBytes(withoutPort(h.host, defaultPort), name) {
 		return ErrHost
 	}
 	if h.hasHost {

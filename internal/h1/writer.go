@@ -49,7 +49,8 @@ func (w *Writer) Flush() error {
 
 // RequestOptions are what the hop decides about a request.
 type RequestOptions struct {
-	Close bool // ask the server to close after its answer
+	Close  bool // ask the server to close after its answer
+	Unsafe bool // let bytes above 127 pass in the target
 }
 
 // Request writes a request head; its body follows through Body and End. The request's fields must not be changed before it
@@ -60,7 +61,7 @@ func (w *Writer) Request(req *stream.Request, o RequestOptions) error {
 	if req.Minor == 0 && req.Body != stream.BodyChunked {
 		minor = '0'
 	}
-	if !isToken(req.Method) || !validTarget(req.Target) {
+	if !isToken(req.Method) || !validTarget(req.Target, o.Unsafe) {
 		return ErrField
 	}
 	a.bytes(req.Method)
@@ -92,9 +93,9 @@ func (w *Writer) Request(req *stream.Request, o RequestOptions) error {
 }
 
 // validTarget holds a target, which rules may have made, against what a request line can carry.
-func validTarget(t []byte) bool {
+func validTarget(t []byte, unsafe bool) bool {
 	for _, c := range t {
-		if c <= ' ' || c >= 0x7f {
+		if c <= ' ' || c == 0x7f || c > 0x7f && !unsafe {
 			return false
 		}
 	}

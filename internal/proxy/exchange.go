@@ -216,7 +216,7 @@ func (x *exchange) route() {
 	if (o.HTTP || x.cl.switched) && !x.decide(o.HTTPRequest.Run(s, o.Env), false) {
 		return
 	}
-	if x.showStats(o.Stats, false) {
+	if x.showStats(o.Stats, false) || !x.restrictNames(o.RestrictNames) {
 		return
 	}
 	if x.b == nil { // else it was chosen before the session became an HTTP one
@@ -244,6 +244,9 @@ func (x *exchange) route() {
 		return
 	}
 	if !x.decide(b.HTTPRequest.Run(s, o.Env), true) || x.showStats(b.Stats, true) {
+		return
+	}
+	if !x.restrictNames(b.RestrictNames) {
 		return
 	}
 	if b.BufferRequest && !o.BufferRequest && !x.bufferBody() {
@@ -381,25 +384,7 @@ func (x *exchange) addFields() {
 	if id, ok := s.UniqueID(); ok && o.UniqueIDHeader != "" {
 		s.Req.Fields = append(s.Req.Fields, stream.Field{Name: s.ScratchString(o.UniqueIDHeader), Value: id})
 	}
-	ff := x.b.o.ForwardFor
-	if ff == nil {
-		ff = o.ForwardFor
-	}
-	if ff == nil {
-		return
-	}
-	src := s.Src().Addr().Unmap()
-	if !src.IsValid() || ff.Except.IsValid() && ff.Except.Contains(src) {
-		return
-	}
-	name := ff.Header
-	if name == "" {
-		name = "x-forwarded-for"
-	}
-	if ff.IfNone && stream.Has(s.Req.Fields, name) {
-		return
-	}
-	s.Req.Fields = append(s.Req.Fields, stream.Field{Name: s.ScratchString(name), Value: appendAddr(s, src)})
+	x.forwardedFields()
 }
 
 // appendAddr writes an address into the stream's memory.

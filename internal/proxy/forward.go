@@ -141,7 +141,7 @@ func isProtocol(err error) bool {
 // means that the request was answered already.
 func (x *exchange) sendRequest(c *backend.Conn) bool {
 	s := &x.s
-	if err := x.up.Request(&s.Req, h1.RequestOptions{Close: x.b.o.HTTPClose || x.b.o.ServerClose || x.f.o.HTTPClose || x.f.o.ServerClose}); err != nil {
+	if err := x.up.Request(&s.Req, h1.RequestOptions{Unsafe: x.f.o.Unsafe, Close: x.b.o.HTTPClose || x.b.o.ServerClose || x.f.o.HTTPClose || x.f.o.ServerClose}); err != nil {
 		// Rules made something of the request that may not leave (threat H13); the server saw nothing of it.
 		c.Release(true)
 		x.term('P', 'R')
@@ -175,7 +175,7 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 	}
 	x.kept.whole = whole && in.Done()
 	if in.Done() {
-		_ = x.up.End(in.Trailers()) // what was announced was parsed by the same rules
+		_ = x.up.End(x.requestTrailers()) // what was announced was parsed by the same rules
 	}
 	_ = x.up.Flush() // as above
 	s.Log.BytesIn = x.up.Sent()
@@ -183,6 +183,14 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 		x.send.start(x)
 	}
 	return true
+}
+
+// requestTrailers are those that go to the server.
+func (x *exchange) requestTrailers() []stream.Field {
+	if x.b.o.DropTrailers {
+		return nil
+	}
+	return x.cl.in.Trailers()
 }
 
 // sender forwards the part of a request body that did not come with the head, in its own goroutine, so that the server may
@@ -218,7 +226,7 @@ func (d *sender) run(x *exchange) byte {
 	for {
 		p, err := in.Body()
 		if err == io.EOF {
-			if err := up.End(in.Trailers()); err != nil {
+			if err := up.End(x.requestTrailers()); err != nil {
 				return 'S'
 			}
 			if err := up.Flush(); err != nil {
@@ -584,7 +592,7 @@ func (x *exchange) pump(c *backend.Conn) bool {
 		}
 	}
 	trailers := x.srv.Trailers()
-	if x.head {
+	if x.head || x.f.o.DropTrailers {
 		trailers = nil
 	}
 	if err := x.out.End(trailers); err != nil {

@@ -88,8 +88,12 @@ type FrontendOptions struct {
 	Default       *Backend                   // nil: 503
 
 	Log            AccessLog
-	Errors         *ErrorPages          // nil: the built-in ones
-	ForwardFor     *ForwardFor          // nil: off
+	Errors         *ErrorPages // nil: the built-in ones
+	ForwardFor     *ForwardFor // nil: off
+	OriginalTo     *ForwardFor // option originalto, nil: off
+	RestrictNames  RestrictNames
+	DropTrailers   bool                 // option http-drop-response-trailers
+	Unsafe         bool                 // option accept-unsafe-violations-in-http-request
 	Captures       *stream.CaptureSlots // nil: none
 	UniqueID       *rule.Format         // nil: none
 	UniqueIDHeader string               // unique-id-header, lower case
@@ -147,7 +151,7 @@ func NewFrontend(o FrontendOptions) *Frontend {
 	}
 	f := &Frontend{
 		o:         o,
-		limits:    h1.Limits{Head: o.BufSize - o.MaxRewrite, Fields: o.MaxHdr, ConnectOK: o.Connect, NoHostOK: o.NoHostOK, UserOK: o.UserOK},
+		limits:    h1.Limits{Head: o.BufSize - o.MaxRewrite, Fields: o.MaxHdr, ConnectOK: o.Connect, NoHostOK: o.NoHostOK, UserOK: o.UserOK, Unsafe: o.Unsafe},
 		resLimits: h1.Limits{Head: o.BufSize - o.MaxRewrite, Fields: o.MaxHdr},
 		pool:      poolOf(o.BufSize),
 	}
@@ -180,6 +184,10 @@ type BackendOptions struct {
 	Errors        *ErrorPages   // nil: the frontend's
 	Stats         *StatsPage    // nil: none
 	ForwardFor    *ForwardFor
+	OriginalTo    *ForwardFor
+	Forwarded     *rule.Forwarded // option forwarded, nil: off
+	RestrictNames RestrictNames
+	DropTrailers  bool // option http-drop-request-trailers
 
 	HTTPClose     bool // option httpclose
 	ServerClose   bool // option http-server-close

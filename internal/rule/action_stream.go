@@ -18,6 +18,7 @@ func streamActions() []action {
 		{"set-timeout", atRequest | atResponse, "change a timeout for this stream", bindSetTimeout},
 		{"set-retries", atRequest | atContent, "change how often a connection is tried again", bindSetRetries},
 		{"early-hint", atRequest, "send a field in a 103 response", bindEarlyHint},
+		{"normalize-uri", atRequest, "bring the target into a normal form; experimental", bindNormalizeURI},
 		{"pause", atRequest | atResponse, "wait", bindPause},
 		{"strict-mode", atAll, "whether a rewrite that does not fit is an error, within this set", bindStrictMode},
 	}

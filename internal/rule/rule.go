@@ -47,17 +47,18 @@ type Env interface {
 // Compiler turns words into rules. Its fields are set by the caller before the first call and stay as they are; it is used by
 // one goroutine, and what it returns outlives it.
 type Compiler struct {
-	Diags     *config.Diags                             // where errors go; must not be nil
-	ReadFile  func(name string) ([]byte, error)         // for -f, file, lf-file, errorfile; nil refuses them
-	Backends  func(name string) bool                    // whether a backend exists; nil believes every name
-	LookupEnv func(name string) (value string, ok bool) // for env(); nil finds nothing
-	Hostname  string                                    // for %H and hostname
-	Pid       int                                       // for %pid and pid
-	Kind      string                                    // "frontend", "backend" or "listen": the section, for messages
-	Proxy     string                                    // the section's name
-	HTTP      bool                                      // mode http
-	Captures  []config.Capture                          // capture and declare capture lines of the section
-	Patterns  *pattern.Refs                             // sets of patterns, shared by the sections; with nil the compiler has its own
+	Diags        *config.Diags                             // where errors go; must not be nil
+	ReadFile     func(name string) ([]byte, error)         // for -f, file, lf-file, errorfile; nil refuses them
+	Backends     func(name string) bool                    // whether a backend exists; nil believes every name
+	LookupEnv    func(name string) (value string, ok bool) // for env(); nil finds nothing
+	Hostname     string                                    // for %H and hostname
+	Pid          int                                       // for %pid and pid
+	Kind         string                                    // "frontend", "backend" or "listen": the section, for messages
+	Proxy        string                                    // the section's name
+	HTTP         bool                                      // mode http
+	Experimental bool                                      // expose-experimental-directives
+	Captures     []config.Capture                          // capture and declare capture lines of the section
+	Patterns     *pattern.Refs                             // sets of patterns, shared by the sections; with nil the compiler has its own
 
 	BufSize int    // tune.bufsize, which bounds files; 0: 16384
 	Realm   string // of auth rules that name none; "" is the section's name
