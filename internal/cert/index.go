@@ -44,6 +44,8 @@ type Index struct {
 	table  atomic.Pointer[table]
 	seed   maphash.Seed
 
+	verifying atomic.Int32 // entries with a `verify` of their own
+
 	mu      sync.Mutex // serialises writers
 	entries map[*Entry]struct{}
 	names   int // nodes in the table, under mu
@@ -77,6 +79,9 @@ func newTable(size int) *table {
 // StrictSNI tells whether the bind line refuses names it does not know.
 func (x *Index) StrictSNI() bool { return x.strict }
 
+// Mixed tells whether entries may ask clients for certificates in different ways.
+func (x *Index) Mixed() bool { return x.verifying.Load() > 0 }
+
 // Len returns the number of entries.
 func (x *Index) Len() int {
 	x.mu.Lock()
@@ -109,6 +114,9 @@ func (x *Index) Add(e *Entry, b *Bundle) {
 		x.updateLocked(e, b)
 		return
 	}
+	if e.Options != nil && e.Options.Verify != "" {
+		x.verifying.Add(1)
+	}
 	x.seq++
 	e.seq = x.seq
 	e.instance.Store(&Instance{Bundle: b})
@@ -127,6 +135,9 @@ func (x *Index) Remove(e *Entry) {
 		return
 	}
 	delete(x.entries, e)
+	if e.Options != nil && e.Options.Verify != "" {
+		x.verifying.Add(-1)
+	}
 	for _, key := range e.keys {
 		x.removeLocked(key, e)
 	}

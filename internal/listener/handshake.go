@@ -40,7 +40,8 @@ type notes struct {
 	crt      string
 	own      []byte // DER of the certificate
 	hello    *stream.Hello
-	read     bool // anything came from the client
+	against  string // what a client certificate is verified against
+	read     bool   // anything came from the client
 	verified verdict
 	refused  bool // a fatal alert has been sent
 }
@@ -126,6 +127,9 @@ func (l *Listener) shake(ctx context.Context, s *settings, nc net.Conn, c *strea
 	nc.SetDeadline(time.Time{})
 	state := t.ConnectionState()
 	c.TLS = settled(&state, w.notes)
+	if s.Index.Mixed() {
+		c.TLS.Names, c.TLS.Against = s.tls, w.notes.against
+	}
 	w.notes = nil
 	for _, n := range [...]*stats.Counters{s.Counters, s.Own} {
 		if n != nil {

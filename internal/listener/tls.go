@@ -77,9 +77,26 @@ func (s *server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	}
 	w.chose(e.Name, inst.Bundle.Leaf())
 	if cfg.ClientAuth != tls.NoClientCert {
+		if s.o.Index.Mixed() {
+			o := e.Options.Merge(s.o.TLS)
+			w.notes.against = against(&o)
+		}
 		return s.verifying(cfg, e, inst, w), nil
 	}
 	return cfg, nil
+}
+
+// against names what client certificates are verified against.
+func against(o *cert.Options) string { return o.CAFile + "\x00" + o.CAVerifyFile + "\x00" + o.CRLFile }
+
+// Demands implements stream.Authority: what a handshake with this server name would have asked of the client.
+func (s *server) Demands(name string) (string, bool) {
+	e := s.o.Index.Select(name, cert.Caps{ECDSA: true, RSA: true})
+	if e == nil {
+		return "", false
+	}
+	o := e.Options.Merge(s.o.TLS)
+	return against(&o), o.Verify == "required"
 }
 
 // caps says which kinds of certificate a client can verify (surface 2.5 step 3).

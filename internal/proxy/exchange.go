@@ -200,7 +200,7 @@ func (x *exchange) badHead(err error) {
 // route is the walk of a request: our own answers, the frontend's rules, the choice of a backend, its rules, a server.
 func (x *exchange) route() {
 	s, o := &x.s, &x.f.o
-	if x.challenge() {
+	if x.challenge() || x.misdirected() {
 		return
 	}
 	if o.TCPContent != nil && !x.inspected && !x.decide(x.inspectRequest(o.TCPContent, o.InspectDelay), false) {

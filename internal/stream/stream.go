@@ -47,6 +47,8 @@ type TLS struct {
 	Crt        string              // name of the certificate that was served
 	OwnCert    []byte              // DER of that certificate; its owner's, not to be changed
 	ClientCert []*x509.Certificate // the peer's: in Stream.BackTLS the server's
+	Names      Authority           // nil when all names ask for client certificates alike
+	Against    string              // what the client certificate was verified against, as Authority names it
 	ClientRoot []byte              // DER name of the authority that the client certificate led to
 	Unique     []byte              // channel binding tls-unique (RFC 5929 section 3), TLS up to 1.2
 	Hello      *Hello              // with tune.ssl.capture-buffer-size
@@ -65,6 +67,22 @@ type Hello struct {
 	PointFormats []byte
 	Versions     []byte // of the extension supported_versions
 	SigAlgs      []byte
+}
+
+// Authority tells how a bind line asks for client certificates, name by name.
+type Authority interface {
+	// Demands returns what client certificates are verified against where the name is served, and whether one is required there.
+	Demands(name string) (against string, required bool)
+}
+
+// Misdirected reports whether a request for this name (of a Host field, without port) must not be served on the connection, because
+// a handshake for the name would have demanded a client certificate that this one did not (threat model T03).
+func (t *TLS) Misdirected(name string) bool {
+	if t == nil || t.Names == nil || name == t.SNI {
+		return false
+	}
+	against, required := t.Names.Demands(name)
+	return required && (len(t.ClientCert) == 0 || against != t.Against)
 }
 
 // LeafErr is the error of the client certificate itself: VerifyErr unless it lies above it.
