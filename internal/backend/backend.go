@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gatehouse/internal/config"
 	"gatehouse/internal/event"
 	"gatehouse/internal/stats"
 )
@@ -43,7 +44,8 @@ type Options struct {
 	NoConnectRetry bool
 	FullConn       int // sessions at which minconn has grown to maxconn; 0: a tenth is not computed here, maxconn applies at once
 	Reuse          string
-	KeepAlive      bool // option tcpka or srvtcpka: TCP keepalive probes towards servers
+	Probes         config.Probes // their parameters
+	KeepAlive      bool          // option tcpka or srvtcpka: TCP keepalive probes towards servers
 
 	SpreadChecks    int // global spread-checks, in percent, 0..50
 	LogHealthChecks bool
@@ -83,7 +85,7 @@ func New(o Options, old *Backend) (*Backend, error) {
 		b.counters = new(stats.Counters)
 	}
 	if b.dial == nil {
-		b.dial = dialer(o.KeepAlive)
+		b.dial = dialer(o.KeepAlive, o.Probes)
 	}
 	var err error
 	if b.reuse, err = parseReuse(o.Reuse); err != nil {

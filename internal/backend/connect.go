@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"gatehouse/internal/config"
 	"gatehouse/internal/stream"
 )
 
@@ -228,10 +229,21 @@ func clientPort(st *stream.Stream) uint16 {
 }
 
 // dialer opens connections as the kernel likes them; probes are HAProxy's `option srvtcpka`, off by default there.
-func dialer(keepAlive bool) func(ctx context.Context, network, address string) (net.Conn, error) {
+func dialer(keepAlive bool, p config.Probes) func(ctx context.Context, network, address string) (net.Conn, error) {
 	d := &net.Dialer{KeepAlive: -1, ControlContext: markPackets}
 	if keepAlive {
 		d.KeepAlive = 0
 	}
+	if keepAlive && p != (config.Probes{}) {
+		d.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: orSystem(p.Idle), Interval: orSystem(p.Interval), Count: orSystem(p.Count)}
+	}
 	return d.DialContext
+}
+
+// orSystem makes a keepalive parameter that was not given one that is not touched.
+func orSystem[T int | time.Duration](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
 }

@@ -132,6 +132,8 @@ type Proxy struct {
 	HTTPRequest, HTTPResponse, HTTPAfterResponse []Rule // defaults' rules first; `redirect` lines stand in HTTPRequest
 	TCPConnection, TCPSession, TCPContent        []Rule // tcp-request connection, session and content, defaults' rules first
 	TCPResponse                                  []Rule // tcp-response content
+	ClientProbes, ServerProbes                   Probes // clitcpka-* and srvtcpka-*
+	SessionLimit                                 int    // rate-limit sessions, a second; 0: none
 	InspectDelay, ResponseInspectDelay           time.Duration
 	Logs                                         []Log // `log global` already replaced by the global targets
 	LogGlobal                                    bool

@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // sectionKeywords are the words that begin a section (manual sections 3 and 4).
 func sectionKeywords() []Keyword {
@@ -72,6 +75,7 @@ func proxyKeywords() []Keyword {
 		k("monitor-uri", "<uri>", inDFE, (*parser).proxyMonitorURI),
 		k("option", "<option>", inAll, (*parser).proxyOption),
 		k("redirect", "location|prefix|scheme <to> [<option> ...] [if|unless <condition>]", inPx, (*parser).proxyRedirect),
+		k("rate-limit", "sessions <number>", inAll, (*parser).proxyRateLimit),
 		k("retries", "<number>", inDBE, (*parser).proxyRetries),
 		k("retry-on", "none | <condition> ...", inDBE, (*parser).proxyRetryOn),
 		k("server", "<name> <address>[:<port>] [<server keyword> ...]", inBE, (*parser).proxyServer),
@@ -97,13 +101,19 @@ func proxyKeywords() []Keyword {
 		i := slices.IndexFunc(list, func(k Keyword) bool { return k.Name == n })
 		list[i].Note = "old form of `timeout`, which HAProxy refuses since 2.1"
 	}
-	list = append(list, noEffect(inAll, "4.2", "guid <text>", "hash-preserve-affinity <mode>", "max-keep-alive-queue <n>", "clitcpka-cnt <n>", "clitcpka-idle <time>", "clitcpka-intvl <time>",
-		"srvtcpka-cnt <n>", "srvtcpka-idle <time>", "srvtcpka-intvl <time>")...)
+	list = append(list, noEffect(inAll, "4.2", "guid <text>", "hash-preserve-affinity <mode>", "max-keep-alive-queue <n>")...)
+	for _, name := range []string{"clitcpka-cnt", "clitcpka-idle", "clitcpka-intvl", "srvtcpka-cnt", "srvtcpka-idle", "srvtcpka-intvl"} {
+		arg := "<time>"
+		if strings.HasSuffix(name, "cnt") {
+			arg = "<number>"
+		}
+		list = append(list, k(name, arg, inAll, (*parser).proxyProbes))
+	}
 	list = append(list, refused(inAll, "4.2", "appsession", "be-unpublished", "compression", "dispatch <address>",
 		"email-alert",
 		"external-check", "filter", "filter-sequence", "force-be-switch", "fullconn <n>", "hash-balance-factor <n>", "hash-type",
 		"http-send-name-header", "load-server-state-from-file", "log-steps", "max-session-srv-conns", "persist", "quic-initial",
-		"rate-limit", "server-state-file-name", "server-template", "source <address>", "stick", "stick-table", "tcp-check",
+		"server-state-file-name", "server-template", "source <address>", "stick", "stick-table", "tcp-check",
 		"transparent", "use-fcgi-app", "usesrc")...)
 	slices.SortStableFunc(list, byName)
 	return list

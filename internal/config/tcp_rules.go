@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // tcpRequest reads tcp-request connection, session, content and inspect-delay (manual section 4.2).
 func (p *parser) tcpRequest(s *statement) {
@@ -56,7 +59,7 @@ func (p *parser) tcpResponse(s *statement) {
 		return
 	}
 	if len(s.px.HTTPResponse) > len(p.inherited(s.px.HTTPResponse)) {
-		p.warning("a '%s %s' rule placed after a '%s' rule will still be processed before.", s.arg(0), what, "http-response")
+		p.processedBefore(s.arg(0)+" "+what, "http-response")
 	}
 	s.px.TCPResponse = append(s.px.TCPResponse, Rule{Pos: s.pos, Words: s.words[2:]})
 }
@@ -120,5 +123,13 @@ func (p *parser) misplacedTCP(s *statement, what string) {
 	default:
 		return
 	}
-	p.warning("a '%s %s' rule placed after a '%s' rule will still be processed before.", s.arg(0), what, later)
+	p.processedBefore(s.arg(0)+" "+what, later)
+}
+
+func (p *parser) processedBefore(rule, later string) {
+	article := "a"
+	if strings.HasPrefix(later, "http") {
+		article = "an"
+	}
+	p.warning("a '%s' rule placed after %s '%s' rule will still be processed before.", rule, article, later)
 }

@@ -99,7 +99,7 @@ func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
 		CA: e.o.Store.CA, CRL: e.o.Store.CRL,
 		DefaultCiphers: cfg.Global.DefaultBindCiphers, DefaultCurves: cfg.Global.DefaultBindCurves,
 		CaptureHello:     cfg.Global.SSLCapture,
-		HandshakeTimeout: p.TimeoutClientHS, KeepAlive: p.TCPKeepAlive,
+		HandshakeTimeout: p.TimeoutClientHS, KeepAlive: p.TCPKeepAlive, Probes: p.ClientProbes, SessionLimit: p.SessionLimit,
 		Limits: []*listener.Limit{b.limit, x.front.limit, &e.limit}, IDs: &e.ids,
 		Counters: &x.front.counters, Own: b.counters,
 		Admit: x.front.handle.Admit, Serve: x.front.handle.Serve, ErrorLog: b.errorLog,

@@ -203,7 +203,7 @@ func (b *builder) backend(g *proxyGen) {
 		Name: p.Name, HTTP: p.Mode == "http", Algorithm: p.Balance, AlgorithmArgs: p.BalanceArgs,
 		Check:          b.check(p),
 		ConnectTimeout: p.TimeoutConnect, QueueTimeout: p.TimeoutQueue, CheckTimeout: p.TimeoutCheck,
-		Retries: 3, FullConn: g.fullConn, Redispatch: p.Redispatch, AllBackups: p.AllBackups, Persist: p.Persist, Reuse: p.HTTPReuse, KeepAlive: p.TCPKeepAlive,
+		Retries: 3, FullConn: g.fullConn, Redispatch: p.Redispatch, AllBackups: p.AllBackups, Persist: p.Persist, Reuse: p.HTTPReuse, KeepAlive: p.TCPKeepAlive, Probes: p.ServerProbes,
 		SpreadChecks: b.cfg.Global.SpreadChecks, LogHealthChecks: p.LogHealthChecks,
 		Counters: g.back, Emit: b.e.emit,
 		Log: func(level, text string) {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatehouse/internal/config"
 	"gatehouse/internal/stats"
 	"gatehouse/internal/stream"
 )
@@ -35,7 +36,7 @@ func (l *Listener) acceptAll(ctx context.Context) error {
 			return nil
 		case err == nil:
 			wait = firstBackOff
-			if !l.begin(ctx, nc) {
+			if !l.begin(ctx, nc) || !l.slowDown(ctx) {
 				return nil
 			}
 		case l.waitPaused(ctx):
@@ -52,6 +53,28 @@ func (l *Listener) acceptAll(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// slowDown waits as long as the frontend had all the sessions that `rate-limit sessions` allows in a second; what comes meanwhile waits in the
+// kernel. False says that ctx ended.
+func (l *Listener) slowDown(ctx context.Context) bool {
+	for {
+		s := l.settings.Load()
+		if s.SessionLimit <= 0 || s.Counters.SessRate.PerSecond(time.Now()) < int64(s.SessionLimit) {
+			return true
+		}
+		if !pause(ctx, max(time.Second/time.Duration(s.SessionLimit), time.Millisecond)) {
+			return false
+		}
+	}
+}
+
+// orSystem makes a keepalive parameter that was not given one that is not touched.
+func orSystem[T int | time.Duration](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
 }
 
 // scarce reports errors that pass with time.
@@ -193,6 +216,8 @@ func (l *Listener) describe(s *settings, nc net.Conn) *stream.Conn {
 		c.FcSrc, c.FcDst = c.Src, c.Dst
 		if !s.KeepAlive { // Go's listeners turn probes on, which HAProxy does only when told
 			t.SetKeepAlive(false)
+		} else if p := s.Probes; p != (config.Probes{}) {
+			_ = t.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: orSystem(p.Idle), Interval: orSystem(p.Interval), Count: orSystem(p.Count)})
 		}
 	case *net.UnixConn:
 		c.SrcUnix = true

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"gatehouse/internal/cert"
+	"gatehouse/internal/config"
 	"gatehouse/internal/stats"
 	"gatehouse/internal/stream"
 )
@@ -48,6 +49,10 @@ type Options struct {
 	HandshakeTimeout time.Duration // timeout client-hs, else timeout client; 0: DefaultHandshakeTimeout
 	DontLogNull      bool          // option dontlognull: no error line for a client that said nothing
 	KeepAlive        bool          // option tcpka or clitcpka: TCP keepalive probes
+
+	Probes config.Probes // their parameters
+	// SessionLimit is `rate-limit sessions`: no connection is accepted as long as the frontend had so many in a second; 0: no limit.
+	SessionLimit int
 
 	Limits []*Limit       // maxconn of the bind line, the frontend and the process
 	IDs    *atomic.Uint64 // numbers the connections of the process; nil numbers those of the listener
