@@ -30,7 +30,7 @@ func fileView(t testing.TB, r *Refs, name string, u Use) *View {
 	if u.Out != stream.KindAny {
 		kind = Map
 	}
-	ref, err := r.File(name, kind, kind == Map, Pos{"t.cfg", 1})
+	ref, err := r.File(name, kind, kind == Map, Pos{"t.cfg", 1}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +289,7 @@ func TestFilesThatCannotBeUsed(t *testing.T) {
 		{"nets", "'bad' is not a valid IPv4 or IPv6 address at line 2 of file 'nets'", Use{Method: IP}},
 		{"nets", `The file "nets" is already used as one column file and cannot be used by as two column file.`, Use{Method: Str, Out: stream.KindStr}},
 	} {
-		ref, err := r.File(row.name, ACL, row.use.Out != stream.KindAny, Pos{})
+		ref, err := r.File(row.name, ACL, row.use.Out != stream.KindAny, Pos{}, 1)
 		if err == nil {
 			_, err = ref.View(row.use)
 		}
@@ -392,10 +392,10 @@ func TestSetsAreNumberedInTheirOrder(t *testing.T) {
 		return ref
 	}
 	late, early, first, forced := inline("b.cfg", 1, 1, -1), inline("a.cfg", 9, 2, -1), inline("a.cfg", 3, 1, -1), inline("a.cfg", 1, 1, 1)
-	if _, err := r.File("f", Map, true, Pos{"a.cfg", 5}); err != nil {
+	if _, err := r.File("f", Map, true, Pos{"a.cfg", 5}, 1); err != nil {
 		t.Fatal(err)
 	}
-	file, err := r.File("opt@f", ACL|Map, true, Pos{"a.cfg", 4})
+	file, err := r.File("opt@f", ACL|Map, true, Pos{"a.cfg", 4}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

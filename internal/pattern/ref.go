@@ -356,7 +356,7 @@ func (r *Ref) SetID(id uint64, text string) error {
 	return r.setLocked([]*Entry{e}, text)
 }
 
-// Delete removes the first entry of that key from the current version; false when there is none.
+// Delete removes every entry of that key from the current version; false when there is none.
 func (r *Ref) Delete(key string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -364,7 +364,9 @@ func (r *Ref) Delete(key string) bool {
 	if len(list) == 0 {
 		return false
 	}
-	r.deleteLocked(r.cur, list[0])
+	for _, e := range slices.Clone(list) {
+		r.deleteLocked(r.cur, e)
+	}
 	return true
 }
 

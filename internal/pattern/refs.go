@@ -22,6 +22,7 @@ type site struct {
 	Pos
 	kind    Kind
 	written string // the name with its prefix
+	n       int    // which time the line names it
 }
 
 // Refs is the sets of one configuration. While the configuration is read one goroutine uses it; Finish ends that, and then any
@@ -69,7 +70,9 @@ func refName(written string) (name string, file, optional bool) {
 
 // File returns the set of that name, and reads its file when it is named for the first time. kind says who names it, twoColumns how
 // the file is to be read; it must be the same everywhere. The errors are HAProxy's.
-func (r *Refs) File(written string, kind Kind, twoColumns bool, at Pos) (*Ref, error) {
+//
+// n counts how often the line has named it: a line that is compiled again, because several sections inherit it, is one place.
+func (r *Refs) File(written string, kind Kind, twoColumns bool, at Pos, n int) (*Ref, error) {
 	name, file, optional := refName(written)
 	ref := r.byName[name]
 	if ref == nil {
@@ -91,7 +94,7 @@ func (r *Refs) File(written string, kind Kind, twoColumns bool, at Pos) (*Ref, e
 		return nil, fmt.Errorf("The file \"%s\" is already used as %s column file and cannot be used by as %s column file.", written, is, not) //nolint:staticcheck // HAProxy's text
 	}
 	ref.kind |= kind
-	if s := (site{at, kind, written}); !slices.Contains(ref.at, s) {
+	if s := (site{at, kind, written, n}); !slices.Contains(ref.at, s) {
 		ref.at = append(ref.at, s)
 	}
 	return ref, nil
@@ -139,7 +142,7 @@ func (r *Refs) Inline(criterion string, at Pos, n, id int) (ref *Ref, again bool
 		return nil, false, errors.New("the id is already used")
 	}
 	ref = r.newRef(id)
-	ref.kind, ref.at = ACL, []site{{at, ACL, ""}}
+	ref.kind, ref.at = ACL, []site{{at, ACL, "", 0}}
 	ref.display = fmt.Sprintf("acl '%s' file '%s' line %d", criterion, at.File, at.Line)
 	r.list, r.inline[key] = append(r.list, ref), ref
 	return ref, false, nil

@@ -281,7 +281,7 @@ func (c *Compiler) aclFile(name string, x *Expr, fl *aclWords, kind pattern.Kind
 	if fl.method == "" {
 		return errNoMethod(x)
 	}
-	ref, err := c.patterns().File(name, kind, columns, c.here())
+	ref, err := c.fileSet(name, kind, columns)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func mapConverters() []converter {
 
 // mapView is the view of the map that the first argument names.
 func mapView(a args, m pattern.Method, out stream.Kind) (*pattern.View, error) {
-	ref, err := a.c.patterns().File(a.str(0), pattern.Map, true, a.c.here())
+	ref, err := a.c.fileSet(a.str(0), pattern.Map, true)
 	if err != nil {
 		return nil, err
 	}

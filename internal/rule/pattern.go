@@ -103,14 +103,30 @@ func (c *Compiler) patterns() *pattern.Refs {
 // here is where the line stands that is being compiled.
 func (c *Compiler) here() pattern.Pos { return pattern.Pos{File: c.at.File, Line: c.at.Line} }
 
+// setUse is what a line says of sets: "" is the patterns written in it, else the name of a file.
+type setUse struct {
+	pattern.Pos
+	name string
+}
+
+// times counts how often the line being compiled has said this.
+func (c *Compiler) times(name string) int {
+	if c.uses == nil {
+		c.uses = map[setUse]int{}
+	}
+	u := setUse{c.here(), name}
+	c.uses[u]++
+	return c.uses[u]
+}
+
 // inline makes the set of the patterns written in one acl expression.
 func (c *Compiler) inline(criterion string, id int) (ref *pattern.Ref, again bool, err error) {
-	if c.inlines == nil {
-		c.inlines = map[pattern.Pos]int{}
-	}
-	at := c.here()
-	c.inlines[at]++
-	return c.patterns().Inline(criterion, at, c.inlines[at], id)
+	return c.patterns().Inline(criterion, c.here(), c.times(""), id)
+}
+
+// fileSet is the set of a file or virt@ name.
+func (c *Compiler) fileSet(name string, kind pattern.Kind, columns bool) (*pattern.Ref, error) {
+	return c.patterns().File(name, kind, columns, c.here(), c.times("file "+name))
 }
 
 // ranges rewrites numbers behind an operator as the ranges they stand for: "gt 5" as "6:".

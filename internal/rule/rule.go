@@ -80,7 +80,7 @@ type Compiler struct {
 	named          *ACLs                               // of the proxy, while they are compiled and afterwards
 
 	at         config.Pos            // the line being compiled
-	inlines    map[pattern.Pos]int   // acl expressions seen on each line
+	uses       map[setUse]int        // sets seen on each line
 	predefined map[string]*acl       // predefined ACLs in use
 	inherited  map[*config.ACL]*ACLs // ACLs of defaults sections, by their list
 }

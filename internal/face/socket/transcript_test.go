@@ -90,6 +90,8 @@ var volatile = []struct {
 	re   *regexp.Regexp
 	with string
 }{
+	{regexp.MustCompile(`(?m)^0x[0-9a-f]+ `), "{entry} "},
+	{regexp.MustCompile(`(?m)^\d+ \(\) acl 'var' file 'httpclient' .*\n`), ""}, // of HAProxy's own client
 	{regexp.MustCompile(`(?m)^((?:\[6\]: )?)\d+\.\d+\.\d+\S*$`), "${1}{version}"},
 	{regexp.MustCompile(`(?m)^((?:[^,\n]*,){123}[^,\n]*,).+$`), "$1"},                       // columns of modules that we do not have
 	{regexp.MustCompile(`(?m)^[FBSL]\.\d+\.\d+\.\d+\.h[12]_.*\n`), ""},                      // the same, typed
@@ -147,6 +149,7 @@ var kinds = []struct {
 }{
 	{"testdata/commands.txt", ourWorker, theirWorker},
 	{"testdata/master/commands.txt", ourMaster, theirMaster},
+	{"testdata/maps/commands.txt", ourMaps, theirMaps},
 }
 
 func ourWorker(t *testing.T, dir, level string) string {
