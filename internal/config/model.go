@@ -116,9 +116,10 @@ type Proxy struct {
 	Retries     *int // nil: 3
 	Redispatch  *int // nil: off
 	HTTPReuse   string
-	Cookie      *Cookie // persistence cookie, nil: none
-	CookieKey   string  // dynamic-cookie-key
-	Persist     bool    // option persist
+	Compression *Compression // nil: none
+	Cookie      *Cookie      // persistence cookie, nil: none
+	CookieKey   string       // dynamic-cookie-key
+	Persist     bool         // option persist
 	PersistRule []PersistRule
 	UseServer   []Rule   // Words: server name or format, then the condition
 	RetryOn     *RetryOn // nil: failed connections only

@@ -222,6 +222,9 @@ func cloneProxy(from *Proxy) *Proxy {
 	c.TCPConnection, c.TCPSession = slices.Clone(from.TCPConnection), slices.Clone(from.TCPSession)
 	c.TCPContent, c.TCPResponse = slices.Clone(from.TCPContent), slices.Clone(from.TCPResponse)
 	c.Logs = slices.Clone(from.Logs)
+	if c.Compression = clonePtr(from.Compression); c.Compression != nil {
+		c.Compression.Algos, c.Compression.Types = slices.Clone(c.Compression.Algos), slices.Clone(c.Compression.Types)
+	}
 	c.Cookie, c.RetryOn = clonePtr(from.Cookie), clonePtr(from.RetryOn)
 	c.Errors = slices.Clone(from.Errors)
 	c.MonitorFail = nil

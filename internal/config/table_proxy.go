@@ -43,6 +43,7 @@ func proxyKeywords() []Keyword {
 		k("bind", "<address> [<bind keyword> ...]", inFE, (*parser).frontendBind),
 		k("capture", "cookie <name> len <n> | request|response header <name> len <n>", inDFE, (*parser).proxyCapture),
 		k("declare", "capture request|response len <n>", inAll, (*parser).proxyDeclare),
+		k("compression", "algo|algo-res <algorithm> ... | type|type-res <type> ... | minsize-res <size> | direction response | offload", inAll, (*parser).proxyCompression),
 		k("cookie", "<name> [rewrite|insert|prefix] [indirect] [nocache] [postonly] [preserve] [httponly] [secure] [domain <domain>]* [maxidle <time>] [maxlife <time>] [dynamic] [attr <value>]*", inDBE, (*parser).proxyCookie),
 		k("default-server", "<server keyword> ...", inDBE, (*parser).proxyDefaultServer),
 		k("default_backend", "<backend>", inDFE, (*parser).proxyDefaultBackend),
@@ -109,7 +110,7 @@ func proxyKeywords() []Keyword {
 		}
 		list = append(list, k(name, arg, inAll, (*parser).proxyProbes))
 	}
-	list = append(list, refused(inAll, "4.2", "appsession", "be-unpublished", "compression", "dispatch <address>",
+	list = append(list, refused(inAll, "4.2", "appsession", "be-unpublished", "dispatch <address>",
 		"email-alert",
 		"external-check", "filter", "filter-sequence", "force-be-switch", "fullconn <n>", "hash-balance-factor <n>", "hash-type",
 		"http-send-name-header", "load-server-state-from-file", "log-steps", "max-session-srv-conns", "persist", "quic-initial",

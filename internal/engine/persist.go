@@ -76,3 +76,12 @@ func retryOn(p *config.Proxy) *proxy.RetryOn {
 	}
 	return &proxy.RetryOn{Empty: r.Empty, Junk: r.Junk, Timeout: r.Timeout, Statuses: r.Statuses}
 }
+
+// compression is what the section says of compressing answers; nil when it says nothing.
+func compression(p *config.Proxy) *proxy.Compression {
+	c := p.Compression
+	if c == nil {
+		return nil
+	}
+	return &proxy.Compression{Algos: c.Algos, Types: c.Types, Offload: c.Offload, MinSize: c.MinSize}
+}

@@ -237,7 +237,7 @@ func (b *builder) backend(g *proxyGen) {
 		Errors: b.pages(p, rules), InspectDelay: p.InspectDelay, ResponseDelay: p.ResponseInspectDelay,
 	}
 	bo.TCPResponse = c.TCPResponse(p.TCPResponse, acls)
-	bo.RetryOn = retryOn(p)
+	bo.RetryOn, bo.Compression = retryOn(p), compression(p)
 	bo.Persistence = b.persistence(p, servers, c, acls)
 	bo.RestrictNames, bo.DropTrailers, bo.Forwarded = restrictNames(p), p.DropReqTrailers, forwarded(p, rules)
 	if p.Kind == "listen" { // for its own frontend, whose rules are the same ones and have run
@@ -264,7 +264,7 @@ func (b *builder) frontend(g *proxyGen) {
 		TCPContent: c.TCPContent(p.TCPContent, acls), InspectDelay: p.InspectDelay,
 		Log: b.accessLog(p, c), Errors: b.pages(p, c), ForwardFor: addressField(p.ForwardFor),
 		MonitorURI: p.MonitorURI, MonitorFail: b.monitorFail(p, c, acls), IgnoreProbes: p.HTTPIgnoreProbes,
-		NoHostOK: b.cfg.Gatehouse.HTTPLoose, Connect: b.cfg.Gatehouse.HTTPLoose, UserOK: b.cfg.Gatehouse.HTTPLoose,
+		NoHostOK: b.cfg.Gatehouse.HTTPLoose, Connect: b.cfg.Gatehouse.HTTPLoose, UserOK: b.cfg.Gatehouse.HTTPLoose, Compression: compression(p),
 		HTTPClose: p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq,
 		MaxHdr: b.cfg.Global.MaxHdr, BufSize: b.cfg.Global.BufSize, MaxRewrite: b.cfg.Global.MaxRewrite,
 		Env: b.e.env(), Invalid: b.e.invalid.add, Counters: &g.front.counters, Challenge: b.e.o.Challenge,

@@ -14,17 +14,18 @@ import (
 // exchange is one request and its response on their way through. It is borrowed for that time and belongs to the goroutine that
 // serves the connection.
 type exchange struct {
-	s    stream.Stream
-	cl   *client
-	f    *Frontend
-	b    *Backend
-	out  h1.Writer // to the client
-	up   h1.Writer // to the server
-	srv  h1.Reader // from the server
-	away absence   // of the client, while a server is sought
-	send sender    // the request body, when it does not fit into one write
-	to   belonging // the server the request belongs to
-	kept replay    // the request body, for retry-on
+	s       stream.Stream
+	cl      *client
+	f       *Frontend
+	b       *Backend
+	out     h1.Writer // to the client
+	up      h1.Writer // to the server
+	srv     h1.Reader // from the server
+	away    absence   // of the client, while a server is sought
+	send    sender    // the request body, when it does not fit into one write
+	to      belonging // the server the request belongs to
+	squeeze squeeze   // the response's compression
+	kept    replay    // the request body, for retry-on
 
 	keep   bool // the client connection goes on after this exchange
 	head   bool // the client sent HEAD, whatever rules made of it: no body goes back
@@ -258,6 +259,7 @@ func (x *exchange) route() {
 	x.rearm()
 	s.CaptureCookie(false)
 	x.belongs()
+	x.agree()
 	x.addFields()
 	if b.Servers == nil {
 		x.term('S', 'C')

@@ -483,6 +483,8 @@ func (x *exchange) respond(c *backend.Conn) {
 	x.b.o.AfterResponse.Run(s, o.Env)
 	o.AfterResponse.Run(s, o.Env)
 	x.rearm()
+	x.compress()
+	defer x.squeeze.giveBack()
 	uploading := !x.send.ended()
 	if uploading && s.Req.Expect100 && !x.sawContinue {
 		// The server answers instead of asking for the body. Whether the client sends it nevertheless is open, so nothing can
@@ -568,6 +570,9 @@ func (x *exchange) pump(c *backend.Conn) bool {
 	for !x.srv.Done() {
 		p, err := x.srv.Ready()
 		if err == nil && len(p) == 0 && !x.srv.Done() {
+			if x.squeeze.active() && x.squeeze.flush() != nil {
+				return x.clientLeft()
+			}
 			if x.out.Pending() > 0 {
 				flushed = true
 				if !x.flushClient() {
@@ -585,7 +590,7 @@ func (x *exchange) pump(c *backend.Conn) bool {
 		if x.head {
 			continue // the client asked without wanting a body, a rule made the server send one
 		}
-		if err := x.out.Body(p); err != nil {
+		if err := x.toClient(p); err != nil {
 			x.keep = false
 			x.termIfNone(clientCause(err), 'D')
 			return x.clientLeft()
@@ -595,12 +600,30 @@ func (x *exchange) pump(c *backend.Conn) bool {
 	if x.head || x.f.o.DropTrailers {
 		trailers = nil
 	}
-	if err := x.out.End(trailers); err != nil {
+	if err := x.endClient(trailers); err != nil {
 		x.keep = false
 		x.termIfNone(clientCause(err), 'D')
 		return x.clientLeft()
 	}
 	return true
+}
+
+// toClient passes a piece of the body on, compressed or not.
+func (x *exchange) toClient(p []byte) error {
+	if x.squeeze.active() {
+		return x.squeeze.body(p)
+	}
+	return x.out.Body(p)
+}
+
+// endClient finishes the body towards the client.
+func (x *exchange) endClient(trailers []stream.Field) error {
+	if x.squeeze.active() {
+		if err := x.squeeze.end(); err != nil {
+			return err
+		}
+	}
+	return x.out.End(trailers)
 }
 
 func (x *exchange) clientLeft() bool {

@@ -103,13 +103,14 @@ type FrontendOptions struct {
 	MonitorURI  string
 	MonitorFail []*rule.Cond
 
-	HTTPClose     bool // option httpclose
-	ServerClose   bool // option http-server-close
-	BufferRequest bool // option http-buffer-request
-	IgnoreProbes  bool // option http-ignore-probes
-	Connect       bool // CONNECT requests are forwarded instead of refused
-	NoHostOK      bool // HTTP/1.1 requests without Host are forwarded
-	UserOK        bool // user information in a request's target is forwarded
+	HTTPClose     bool         // option httpclose
+	ServerClose   bool         // option http-server-close
+	BufferRequest bool         // option http-buffer-request
+	IgnoreProbes  bool         // option http-ignore-probes
+	Connect       bool         // CONNECT requests are forwarded instead of refused
+	NoHostOK      bool         // HTTP/1.1 requests without Host are forwarded
+	Compression   *Compression // nil: none
+	UserOK        bool         // user information in a request's target is forwarded
 
 	MaxHdr     int // tune.http.maxhdr, 0: 101
 	BufSize    int // tune.bufsize, 0: 16384
@@ -195,6 +196,7 @@ type BackendOptions struct {
 	// NoAbortOnClose is `no option abortonclose`: a client that shuts its sending side while it waits still gets its answer. By
 	// default it has left, as in HAProxy 3.4.
 	NoAbortOnClose bool
+	Compression    *Compression // nil: none
 	RetryOn        *RetryOn     // nil: an answer is never asked for again
 	Persistence    *Persistence // nil: the balance algorithm alone chooses servers
 

@@ -190,7 +190,8 @@ func (f FrontendFacts) Row(r *Row, now time.Time) {
 	r.SetInt(ColConnTot, c.Conns.Load())
 	r.SetInt(ColDcon, c.DeniedConn.Load())
 	r.SetInt(ColDses, c.DeniedSess.Load())
-	r.zero(ColRateLim, ColCompIn, ColCompOut, ColCompByp, ColCompRsp,
+	r.compression(c)
+	r.zero(ColRateLim,
 		ColSessOther, ColH1sess, ColH2sess, ColH3sess, ColReqOther, ColH1req, ColH2req, ColH3req)
 	if f.Mode == "http" {
 		r.responses(c)
@@ -230,6 +231,14 @@ func (f ListenerFacts) Row(r *Row, _ time.Time) {
 	r.SetText(ColProto, f.Proto)
 	r.SetInt(ColDcon, c.DeniedConn.Load())
 	r.SetInt(ColDses, c.DeniedSess.Load())
+}
+
+// compression fills the compression counters. comp_byp stays 0: nothing limits the rate of compression.
+func (r *Row) compression(c *Counters) {
+	r.SetInt(ColCompIn, c.CompIn.Load())
+	r.SetInt(ColCompOut, c.CompOut.Load())
+	r.SetInt(ColCompRsp, c.CompRsp.Load())
+	r.zero(ColCompByp)
 }
 
 // outgoing fills what backends and servers count alike.
@@ -301,7 +310,8 @@ func (f BackendFacts) Row(r *Row, now time.Time) {
 	if f.Cookie != "" {
 		r.SetText(ColCookie, f.Cookie)
 	}
-	r.zero(ColCompIn, ColCompOut, ColCompByp, ColCompRsp, ColAggServerStatus, ColAggServerCheckStatus, ColAggCheckStatus)
+	r.compression(c)
+	r.zero(ColAggServerStatus, ColAggServerCheckStatus, ColAggCheckStatus)
 	if f.Mode == "http" {
 		r.zero(ColCacheLookups, ColCacheHits)
 	}

@@ -25,6 +25,7 @@ type Counters struct {
 	CliAborts, SrvAborts            atomic.Int64    // cli_abrt, srv_abrt
 	LastSess                        atomic.Int64    // unix nanoseconds of the last assignment, 0 never
 	SSLConns, SSLResumed, SSLFailed atomic.Int64    // ssl_sess, ssl_reused_sess, ssl_failed_handshake
+	CompIn, CompOut, CompRsp        atomic.Int64    // comp_in, comp_out, comp_rsp
 	SessRate, ReqRate               Rate
 }
 
