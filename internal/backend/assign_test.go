@@ -108,7 +108,7 @@ func TestServerQueue(t *testing.T) {
 	}
 	first.Release(false)
 	r := <-waits
-	if r.err != nil || r.s.Server != "full" || r.s.Log.SrvQueue != 0 {
+	if r.err != nil || r.s.Server != "full" || r.s.Log.SrvQueue != 1 {
 		t.Fatalf("the one who waited got %q, %v", r.s.Server, r.err)
 	}
 	r.c.Release(false)

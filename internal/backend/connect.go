@@ -81,7 +81,6 @@ func (b *Backend) assign(ctx context.Context, s *stream.Stream, avoid *Server) (
 	case srv != nil:
 		s.Log.Queued = begin
 	case !full:
-		s.Log.Queued = begin
 		return nil, errNoServer
 	default:
 		var err error

@@ -102,8 +102,8 @@ func (q *queue) remove(b *Backend, w *waiter) bool {
 	return false
 }
 
-// wait queues the caller until a server, or the one that w wants, has a slot for it. position is how many requests stood before
-// it in the same queue: the backend's or that server's.
+// wait queues the caller until a server, or the one that w wants, has a slot for it. position is its place in
+// the queue, the backend's or that server's, counted from 1 as the log has it.
 // limit bounds the wait; 0 does not.
 func (b *Backend) wait(ctx context.Context, w *waiter, limit time.Duration) (s *Server, position int, err error) {
 	w.given = make(chan *Server, 1)
@@ -148,12 +148,12 @@ func (b *Backend) queueTimeout(s *stream.Stream) time.Duration {
 }
 
 // noteQueue counts one more in a queue and returns how many stood there.
-func noteQueue(c *stats.Counters) (before int) {
+func noteQueue(c *stats.Counters) (position int) {
 	n := c.QCur.Add(1)
 	for {
 		m := c.QMax.Load()
 		if n <= m || c.QMax.CompareAndSwap(m, n) {
-			return int(n - 1)
+			return int(n)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func (x *exchange) writeLog() {
 	}
 	x.occupancy()
 	format, level := a.Format, log.Info
-	if s.HTTP && s.Log.ReqDone.IsZero() && a.Error != nil {
+	if s.HTTP && s.Log.ReqDone.IsZero() && s.Log.RequestLine == nil && a.Error != nil {
 		format = a.Error
 	}
 	if bad && a.SeparateErrors {

@@ -523,6 +523,7 @@ func (x *exchange) respond(c *backend.Conn) {
 func (x *exchange) refuseResponse(c *backend.Conn, v rule.Verdict) {
 	x.stopSending()
 	c.Release(false)
+	x.s.Log.SrvConn = int(c.Server.Counters().Cur.Load())
 	x.term('P', 'H')
 	switch v.Kind {
 	case rule.VerdictTimeout:
