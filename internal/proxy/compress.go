@@ -232,7 +232,7 @@ func vary(s *stream.Stream) {
 	found, last := false, -1
 	eachElement(s.Res.Fields, "vary", func(v []byte) { found = found || equalFold(v, "accept-encoding") })
 	for i := range s.Res.Fields {
-		if f := &s.Res.Fields[i]; string(f.Name) == "vary" && len(f.Value) > 0 {
+		if f := &s.Res.Fields[i]; string(f.Name) == "vary" {
 			last = i
 		}
 	}
@@ -240,6 +240,8 @@ func vary(s *stream.Stream) {
 	case found:
 	case last < 0:
 		addField(s, "vary", s.ScratchString("Accept-Encoding"))
+	case len(s.Res.Fields[last].Value) == 0:
+		s.Res.Fields[last].Value = s.ScratchString("Accept-Encoding")
 	default:
 		f := &s.Res.Fields[last]
 		f.Value = splice(s, f.Value, len(f.Value), len(f.Value), ",Accept-Encoding", "")

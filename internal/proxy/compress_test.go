@@ -27,6 +27,7 @@ func TestAnswersAreCompressedAsBothSidesAgree(t *testing.T) {
 		{"weak tag", "gzip", "ETag: W/\"a\"\r\n", "200 OK", true, `etag: W/"a"`},
 		{"bad tag", "gzip", "ETag: a\r\n", "200 OK", false, "etag: a"},
 		{"other vary", "gzip", "Vary: Cookie\r\n", "200 OK", true, "vary: Cookie,Accept-Encoding"},
+		{"empty vary", "gzip", "Vary:\r\n", "200 OK", true, "vary: Accept-Encoding\r\n"},
 		{"same vary", "gzip", "Vary: accept-encoding\r\n", "200 OK", true, "vary: accept-encoding\r\n"},
 		{"coded already", "gzip", "Content-Encoding: br\r\n", "200 OK", false, "content-encoding: br"},
 		{"no-transform", "gzip", "Cache-Control: public, no-transform\r\n", "200 OK", false, ""},
