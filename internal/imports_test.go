@@ -23,22 +23,23 @@ var floors = map[string][]string{
 	"runtimeapi":          {},
 	"sock":                {},
 	"h1":                  {"stream", "sock"},
+	"table":               {"stream"},
 	"pattern":             {"stream"},
-	"rule":                {"config", "cert", "stream", "stats", "pattern"},
+	"rule":                {"config", "cert", "stream", "stats", "pattern", "table"},
 	"log":                 {"event", "stream", "host", "sock"},
 	"storage":             {"host"},
 	"storage/bolt":        {"storage", "host"},
 	"storage/storagetest": {"storage"},
 	// connection wing
-	"listener": {words, "rule", "sock", "host", "log"},
-	"backend":  {words, "rule", "sock", "h1", "host", "log"},
-	"proxy":    {words, "rule", "h1", "log", "backend"},
+	"listener": {words, "rule", "table", "sock", "host", "log"},
+	"backend":  {words, "rule", "table", "sock", "h1", "host", "log"},
+	"proxy":    {words, "rule", "table", "h1", "log", "backend"},
 	// certificate wing
 	"certstore": {"cert", "event", "host", "storage"},
 	"acme":      {"cert", "config", "event", "host", "storage", "certstore"},
 	// joints
 	"engine":      {words, means, "listener", "backend", "proxy", "certstore"},
-	"face/socket": {words, "engine", "certstore", "acme", "log", "runtimeapi", "pattern"},
+	"face/socket": {words, "engine", "certstore", "acme", "log", "runtimeapi", "pattern", "table"},
 	"app":         {"*"},
 	"gatetest":    {words, means, "certstore"},
 }
@@ -50,7 +51,7 @@ const (
 
 var groups = map[string][]string{
 	words: {"config", "cert", "stream", "stats", "event"},
-	means: {"host", "runtimeapi", "h1", "pattern", "rule", "log", "storage"},
+	means: {"host", "runtimeapi", "h1", "pattern", "table", "rule", "log", "storage"},
 }
 
 // words may use, beyond the standard library, only these.

@@ -32,8 +32,9 @@ type Conn struct {
 	Frontend  string
 	BindName  string // the bind line's name, or its number
 	BindID    int
-	Requests  int  // requests begun on this connection, for http_first_req
-	Vars      Vars // scope sess
+	Requests  int      // requests begun on this connection, for http_first_req
+	Vars      Vars     // scope sess
+	Counters  Counters // what connection and session rules track, for all requests
 }
 
 // TLS is what the handshake settled.
@@ -133,6 +134,7 @@ type Stream struct {
 
 	// FrontPackets and BackPackets are what rules ask of the packets to the client and to the server.
 	FrontPackets, BackPackets Packets
+	Counters Counters // what content and http rules track
 
 	Reply Reply // room for the answer a rule decided on; rule owns it
 
@@ -216,6 +218,7 @@ func (s *Stream) Reset() {
 	s.NewSrc, s.NewDst = netip.AddrPort{}, netip.AddrPort{}
 	s.Slots, s.NewID = nil, nil
 	s.Exchange, s.Limits, s.Room, s.Lax, s.Hints = nil, Limits{}, Room{}, false, s.Hints[:0]
+	s.Counters.Leave()
 	s.Log = Log{ReqCaptures: s.Log.ReqCaptures[:0], ResCaptures: s.Log.ResCaptures[:0], Term: [2]byte{'-', '-'}, TermCookie: [2]byte{'-', '-'}}
 	s.Reply = Reply{Fields: s.Reply.Fields[:0]}
 	s.scratch = s.scratch[:0]
