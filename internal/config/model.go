@@ -71,6 +71,9 @@ type Global struct {
 	SSLCapture    int // tune.ssl.capture-buffer-size
 	CLIMaxPayload int // tune.cli.max-payload-size, 0: 16 MiB
 	SSLLifetime   time.Duration
+	StickCounters *int        // tune.stick-counters, nil: 3
+	ErrCodes      StatusCodes // http-err-codes
+	FailCodes     StatusCodes // http-fail-codes
 
 	ZeroWarning          bool
 	Experimental         bool // expose-experimental-directives
@@ -128,6 +131,9 @@ type Proxy struct {
 	TimeoutClient, TimeoutServer, TimeoutConnect, TimeoutHTTPRequest, TimeoutKeepAlive time.Duration
 	TimeoutTunnel, TimeoutQueue, TimeoutCheck, TimeoutClientFin, TimeoutServerFin      time.Duration
 	TimeoutTarpit, TimeoutClientHS                                                     time.Duration
+
+	StickTable *StickTable
+	Stick      []Rule // stick lines: Words start with on, match, store, store-request or store-response
 
 	ACLs                                         []ACL
 	HTTPRequest, HTTPResponse, HTTPAfterResponse []Rule // defaults' rules first; `redirect` lines stand in HTTPRequest

@@ -292,6 +292,8 @@ func (p *parser) allowed(s *statement, k *Keyword) bool {
 			p.serverAlert(&serverLine{}, "'%s' not allowed in 'defaults' section.", name)
 		case name == "id" || name == "description":
 			p.alertTight("'%s' not allowed in 'defaults' section.", name)
+		case name == "stick-table":
+			p.alert("'%s' is not supported in 'defaults' section.", name)
 		default:
 			p.alert("'%s' not allowed in 'defaults' section.", name)
 		}

@@ -82,6 +82,8 @@ func proxyKeywords() []Keyword {
 		k("server", "<name> <address>[:<port>] [<server keyword> ...]", inBE, (*parser).proxyServer),
 		k("ssl-f-use", "[crt <file>] [<load keyword> ...]", inFE, (*parser).proxySSLFUse),
 		k("stats", "enable | uri <prefix> | auth <user>:<password> | admin if|unless <condition> | ...", inAll, (*parser).proxyStats),
+		k("stick", "on|match|store-request|store-response <expression> [table <name>] [if|unless <condition>]", inBE, (*parser).proxyStick),
+		k("stick-table", "type <type> size <size> [expire <time>] [nopurge] [srvkey name|addr] [brates-factor <n>] [store <data>,...]", inPx, (*parser).proxyStickTable),
 		k("tcp-request", "connection|session|content <action> ... [if|unless <condition>] | inspect-delay <time>", inAll, (*parser).tcpRequest),
 		k("tcp-response", "content <action> ... [if|unless <condition>] | inspect-delay <time>", inAll, (*parser).tcpResponse),
 		k("timeout", "<name> <time>", inAll, (*parser).proxyTimeout),
@@ -114,7 +116,7 @@ func proxyKeywords() []Keyword {
 		"email-alert",
 		"external-check", "filter", "filter-sequence", "force-be-switch", "fullconn <n>", "hash-balance-factor <n>", "hash-type",
 		"http-send-name-header", "load-server-state-from-file", "log-steps", "max-session-srv-conns", "persist", "quic-initial",
-		"server-state-file-name", "server-template", "source <address>", "stick", "stick-table", "tcp-check",
+		"server-state-file-name", "server-template", "source <address>", "tcp-check",
 		"transparent", "use-fcgi-app", "usesrc")...)
 	slices.SortStableFunc(list, byName)
 	return list
