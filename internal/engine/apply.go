@@ -120,6 +120,7 @@ func (e *Engine) swap(g *generation, logs map[string]*logTarget, opened map[stri
 	defer e.mu.Unlock()
 	old := e.gen.Load()
 	e.follow(g)
+	g.updateTables()
 	e.swapLogs(logs)
 	for _, x := range g.proxies {
 		if x.front != nil {

@@ -81,6 +81,7 @@ type generation struct {
 	logger   *log.Logger              // the global targets
 	cas      map[string]*cert.CAFile  // by path
 	crls     map[string]*cert.CRLFile // by path
+	tables   []*tableUse              // stick tables, the last one of the configuration first
 	detach   []func()                 // ends the uses of lists and of servers' certificates
 }
 
@@ -121,6 +122,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	e.group.start(e.sweepTables)
 	e.group.run(ctx)
 	<-stop
 	return nil

@@ -112,6 +112,7 @@ func (b *builder) build() {
 	b.fullConns()
 	b.userlists()
 	b.errorSections()
+	b.stickTables()
 	for _, g := range b.plan.proxies {
 		if g.cfg.Kind != "frontend" {
 			b.backend(g)
@@ -177,6 +178,7 @@ func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
 		Captures:  p.Captures, Experimental: b.cfg.Global.Experimental,
 		Hostname: b.host, Pid: os.Getpid(), Kind: p.Kind, Proxy: p.Name, HTTP: p.Mode == "http",
 		BufSize: b.cfg.Global.BufSize, Errors: b.errorSection, Userlists: b.userlist,
+		Tables: b.plan.table, Counters: b.stickCounters(), ErrCodes: &b.cfg.Global.ErrCodes, FailCodes: &b.cfg.Global.FailCodes,
 	}
 }
 

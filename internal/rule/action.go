@@ -39,7 +39,7 @@ const (
 var actions = actionTable()
 
 func actionTable() map[string]*action {
-	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), packetActions(), captureActions(), streamActions(), addressActions(), mapActions(), []action{
+	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), packetActions(), captureActions(), trackActions(), streamActions(), addressActions(), mapActions(), []action{
 		{"allow", atAll, "pass the rest of this set", func(*ruleParser) (actionFunc, error) {
 			return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictAllow} }, nil
 		}},
@@ -212,7 +212,9 @@ func (c *Compiler) rule(r config.Rule, acls *ACLs, in scope, at place) (compiled
 
 // findAction looks an action up, splitting "set-var(txn.x)" at its parenthesis.
 func findAction(word string, at place) (a *action, param string) {
-	if name, rest, ok := strings.Cut(word, "("); ok {
+	if strings.HasPrefix(word, "track-sc") {
+		a = actions["track-sc(*)"]
+	} else if name, rest, ok := strings.Cut(word, "("); ok {
 		if a = actions[name+"(*)"]; a != nil {
 			param = rest
 		}

@@ -24,9 +24,10 @@ const (
 	argBackend
 	argFrontend
 	argUserlist
+	argTable
 )
 
-var argNames = [...]string{"integer", "string", "regex", "IPv4 address", "IPv6 address", "IPv4 mask", "IPv6 mask", "backend", "frontend", "userlist"}
+var argNames = [...]string{"integer", "string", "regex", "IPv4 address", "IPv6 address", "IPv4 mask", "IPv6 mask", "backend", "frontend", "userlist", "table"}
 
 // argSpec declares arguments: the first min of kinds are mandatory.
 type argSpec struct {
@@ -155,7 +156,7 @@ var errEmptyArg = fmt.Errorf("empty argument")
 
 func parseArg(word string, kind argKind) (a arg, err error) {
 	a.str = word
-	if word == "" && kind != argStr && kind != argReg && kind != argBackend && kind != argFrontend && kind != argUserlist {
+	if word == "" && kind != argStr && kind != argReg && kind != argBackend && kind != argFrontend && kind != argUserlist && kind != argTable {
 		return a, errEmptyArg
 	}
 	switch kind {

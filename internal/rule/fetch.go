@@ -17,7 +17,7 @@ type fetch struct {
 var noArgs = argSpec{}
 
 // fetches is the table of all sample fetches by name, old names included.
-var fetches = index(func(f *fetch) string { return f.name }, connFetches(), tlsFetches(), httpFetches(), processFetches(), captureFetches(),
+var fetches = index(func(f *fetch) string { return f.name }, connFetches(), tlsFetches(), httpFetches(), processFetches(), captureFetches(), tableFetches(),
 	loadFetches(), bodyFetches(), timeoutFetches(), timerFetches(), aclFetches(), rawFetches(), helloFetches())
 
 // index makes one table of several lists.

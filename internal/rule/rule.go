@@ -20,6 +20,7 @@ import (
 	"gatehouse/internal/config"
 	"gatehouse/internal/pattern"
 	"gatehouse/internal/stream"
+	"gatehouse/internal/table"
 )
 
 // Value is one sample.
@@ -57,6 +58,10 @@ type Compiler struct {
 	Proxy        string                                    // the section's name
 	HTTP         bool                                      // mode http
 	Experimental bool                                      // expose-experimental-directives
+	Tables       func(name string) *table.Table            // finds a stick table, nil when there is none; nil finds nothing
+	Counters     int                                       // tune.stick-counters; 0: DefaultCounters, negative: none
+	ErrCodes     *config.StatusCodes                       // http-err-codes; nil: none
+	FailCodes    *config.StatusCodes                       // http-fail-codes; nil: none
 	Captures     []config.Capture                          // capture and declare capture lines of the section
 	Patterns     *pattern.Refs                             // sets of patterns, shared by the sections; with nil the compiler has its own
 

@@ -39,7 +39,7 @@ func (e *Entry) AppendKey(dst []byte) []byte { return append(dst, e.key...) }
 
 // In finds the entry with the same key in another table, held until Release; nil when there is none or the keys differ in kind.
 func (e *Entry) In(t *Table) *Entry {
-	if t.o.Key != e.table.o.Key || t.o.KeyLen != e.table.o.KeyLen {
+	if !e.SameKeys(t) {
 		return nil
 	}
 	var tmp [64]byte
@@ -245,4 +245,17 @@ func (e *Entry) SetServer(key string, id int) {
 	}
 	e.mu.Unlock()
 	e.Touch()
+}
+
+// SameKeys reports whether t has keys of the same kind and length.
+func (e *Entry) SameKeys(t *Table) bool {
+	return t.o.Key == e.table.o.Key && t.o.KeyLen == e.table.o.KeyLen
+}
+
+// KeyIn is Key with bytes in the stream's memory.
+func (e *Entry) KeyIn(s *stream.Stream) stream.Value {
+	if k := e.table.o.Key; k == stream.KindStr || k == stream.KindBin {
+		return stream.Value{Kind: k, Bytes: s.ScratchString(e.key)}
+	}
+	return e.Key()
 }
