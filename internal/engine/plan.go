@@ -241,6 +241,7 @@ func (b *builder) backend(g *proxyGen) {
 	bo.TCPResponse = c.TCPResponse(p.TCPResponse, acls)
 	bo.RetryOn, bo.Compression = retryOn(p), compression(p)
 	bo.Persistence = b.persistence(p, servers, c, acls)
+	bo.Stick = c.Stick(p.Stick, acls)
 	bo.RestrictNames, bo.DropTrailers, bo.Forwarded = restrictNames(p), p.DropReqTrailers, forwarded(p, rules)
 	if p.Kind == "listen" { // for its own frontend, whose rules are the same ones and have run
 		g.own = proxy.NewBackend(bo)
@@ -269,7 +270,7 @@ func (b *builder) frontend(g *proxyGen) {
 		NoHostOK: b.cfg.Gatehouse.HTTPLoose, Connect: b.cfg.Gatehouse.HTTPLoose, UserOK: b.cfg.Gatehouse.HTTPLoose, Compression: compression(p),
 		HTTPClose: p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq,
 		MaxHdr: b.cfg.Global.MaxHdr, BufSize: b.cfg.Global.BufSize, MaxRewrite: b.cfg.Global.MaxRewrite,
-		Env: b.e.env(), Invalid: b.e.invalid.add, Counters: &g.front.counters, Challenge: b.e.o.Challenge,
+		Env: b.e.env(), Invalid: b.e.invalid.add, Counters: &g.front.counters, ErrCodes: &b.cfg.Global.ErrCodes, FailCodes: &b.cfg.Global.FailCodes, Challenge: b.e.o.Challenge,
 	}
 	o.Stats = b.statsPage(g, c, acls)
 	for _, r := range p.UseBackend {

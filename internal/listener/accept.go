@@ -175,7 +175,7 @@ func (l *Listener) begin(ctx context.Context, nc net.Conn) bool {
 	l.note(nc, c)
 	l.wg.Add(1)
 	if s.Admit != nil && !s.Admit(nc, c) {
-		l.end(s, nc)
+		l.end(s, nc, c)
 		return true
 	}
 	if s.tls != nil || c.ExpectProxy {
@@ -243,7 +243,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 
 // serve runs the connection to its end. raw is the socket below nc.
 func (l *Listener) serve(ctx context.Context, s *settings, raw, nc net.Conn, c *stream.Conn) {
-	defer l.end(s, raw)
+	defer l.end(s, raw, c)
 	defer l.survive(s)
 	s.Serve(ctx, nc, c)
 }
@@ -257,9 +257,10 @@ func (l *Listener) survive(s *settings) {
 }
 
 // end forgets a connection.
-func (l *Listener) end(s *settings, raw net.Conn) {
+func (l *Listener) end(s *settings, raw net.Conn, c *stream.Conn) {
 	raw.Close() // usually closed already
 	l.untrack(raw)
+	c.Counters.Leave()
 	for _, n := range [...]*stats.Counters{s.Counters, s.Own} {
 		if n != nil {
 			n.Leave()

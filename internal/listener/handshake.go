@@ -98,7 +98,7 @@ func (l *Listener) shake(ctx context.Context, s *settings, nc net.Conn, c *strea
 	served := false
 	defer func() {
 		if !served {
-			l.end(s, nc)
+			l.end(s, nc, c)
 		}
 	}()
 	defer l.survive(s)

@@ -26,6 +26,7 @@ type exchange struct {
 	to      belonging // the server the request belongs to
 	squeeze squeeze   // the response's compression
 	kept    replay    // the request body, for retry-on
+	stuck   rule.Kept // where to remember the server that it gets
 
 	keep   bool // the client connection goes on after this exchange
 	head   bool // the client sent HEAD, whatever rules made of it: no body goes back
@@ -101,6 +102,7 @@ func (x *exchange) finish() {
 		x.flushClient()
 	}
 	x.leaveBackend()
+	x.countBytes()
 	x.s.Log.End = time.Now()
 	x.cl.ended = x.s.Log.End
 	x.log()
@@ -188,6 +190,10 @@ func (x *exchange) badHead(err error) {
 	default:
 		cause = 'C'
 	}
+	x.countRequest()
+	if status == 400 {
+		x.countError()
+	}
 	x.term(cause, 'R')
 	x.s.Log.RequestLine, x.s.Slots = nil, nil // nothing of it is known or captured
 	x.emit(x.page(status), false)
@@ -207,6 +213,7 @@ func (x *exchange) route() {
 	if o.TCPContent != nil && !x.inspected && !x.decide(x.inspectRequest(o.TCPContent, o.InspectDelay), false) {
 		return
 	}
+	x.countRequest()
 	if x.monitor() {
 		return
 	}
@@ -260,6 +267,7 @@ func (x *exchange) route() {
 	s.CaptureCookie(false)
 	x.belongs()
 	x.agree()
+	x.stick()
 	x.addFields()
 	if b.Servers == nil {
 		x.term('S', 'C')
@@ -357,6 +365,7 @@ func (x *exchange) decide(v rule.Verdict, atBackend bool) bool {
 	case rule.VerdictTarpit:
 		c.DeniedReq.Add(1)
 		x.term('P', 'T')
+		x.countError()
 		x.tarpit()
 	case rule.VerdictReject:
 		c.DeniedReq.Add(1)
@@ -372,6 +381,9 @@ func (x *exchange) decide(v rule.Verdict, atBackend bool) bool {
 	default:
 		c.DeniedReq.Add(1)
 		x.term('P', 'R')
+		if v.Kind == rule.VerdictDeny {
+			x.countError()
+		}
 	}
 	if atBackend && v.Kind != rule.VerdictReturn && v.Kind != rule.VerdictRedirect {
 		x.b.o.Counters.DeniedReq.Add(1)

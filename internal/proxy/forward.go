@@ -115,6 +115,7 @@ func (x *exchange) onServer(c *backend.Conn, mayResend bool) outcome {
 		c.Release(false)
 		return retry
 	}
+	x.countStatus()
 	if x.s.Res.Status == 101 || x.s.Res.Body == stream.BodyTunnel {
 		x.upgrade(c, wire)
 		return answered
@@ -437,10 +438,12 @@ func (x *exchange) noResponse(err error, stale bool) {
 	case isTimeout(err):
 		x.term('s', 'H')
 		c.ErrRes.Add(1)
+		x.countFailure()
 		x.fail(504)
 	case isProtocol(err) && err != h1.ErrTruncated:
 		x.term('P', 'H')
 		c.ErrRes.Add(1)
+		x.countFailure()
 		x.fail(502)
 	case stale && x.cl.served > 0:
 		// The server closed a connection it had kept, and the request cannot be sent twice. The client is told the same way: it
@@ -452,6 +455,7 @@ func (x *exchange) noResponse(err error, stale bool) {
 		x.term('S', 'H')
 		c.ErrRes.Add(1)
 		c.SrvAborts.Add(1)
+		x.countFailure()
 		x.fail(502)
 	}
 }
@@ -467,6 +471,7 @@ func (x *exchange) respond(c *backend.Conn) {
 			return
 		}
 	}
+	x.remember()
 	s.CaptureFields(true)
 	x.bound(&x.srv)
 	for _, set := range [2]*rule.Set{x.b.o.HTTPResponse, o.HTTPResponse} {
@@ -645,16 +650,19 @@ func (x *exchange) brokenBody(err error, flushed bool) bool {
 		x.keep = x.s.Req.KeepAlive
 		x.s.Log.ResHead = time.Time{}
 		x.term('P', 'H')
+		x.countFailure()
 		x.fail(502)
 		return false
 	}
 	switch {
 	case protocol:
+		x.countFailure()
 		x.term('P', 'D')
 	case x.cl.gone.Load():
 		x.term('C', 'D')
 		x.clientLeft()
 	default:
+		x.countFailure()
 		x.term(serverCause(err), 'D')
 		x.b.o.Counters.SrvAborts.Add(1)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"gatehouse/internal/h1"
 	"gatehouse/internal/stream"
+	"gatehouse/internal/table"
 )
 
 // Handle is the frontend as listeners know it, whatever its generation. A reload swaps what it points to.
@@ -82,6 +83,7 @@ func (h *Handle) Serve(ctx context.Context, nc net.Conn, c *stream.Conn) {
 	if !f.admitSession(nc, c) {
 		return
 	}
+	table.CountSession(c)
 	if !f.o.HTTP {
 		serveTCP(ctx, h, f, nc, c)
 		return

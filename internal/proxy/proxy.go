@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"gatehouse/internal/backend"
+	"gatehouse/internal/config"
 	"gatehouse/internal/h1"
 	"gatehouse/internal/log"
 	"gatehouse/internal/rule"
@@ -116,9 +117,11 @@ type FrontendOptions struct {
 	BufSize    int // tune.bufsize, 0: 16384
 	MaxRewrite int // tune.maxrewrite, 0: 1024
 
-	Invalid  func(Invalid) // keeps messages that could not be parsed; may be nil
-	Env      rule.Env
-	Counters *stats.Counters // of the FRONTEND row; nil makes its own
+	Invalid func(Invalid) // keeps messages that could not be parsed; may be nil
+	// ErrCodes and FailCodes are the statuses that count as a client's error and a server's failure; nil counts none.
+	ErrCodes, FailCodes *config.StatusCodes
+	Env                 rule.Env
+	Counters            *stats.Counters // of the FRONTEND row; nil makes its own
 }
 
 // Frontend is one generation of a frontend.
@@ -182,6 +185,7 @@ type BackendOptions struct {
 	TCPResponse   *rule.Set // tcp-response content
 	InspectDelay  time.Duration
 	ResponseDelay time.Duration // tcp-response inspect-delay
+	Stick         *rule.Stick   // stick rules; nil: none
 	Errors        *ErrorPages   // nil: the frontend's
 	Stats         *StatsPage    // nil: none
 	ForwardFor    *ForwardFor

@@ -26,6 +26,7 @@ func serveTCP(ctx context.Context, h *Handle, f *Frontend, nc net.Conn, c *strea
 		x.endPeek()
 		x.leaveBackend()
 		x.s.Log.BytesIn += int64(cl.in.Buffered()) // read, looked at, and gone no further
+		x.countBytes()
 		x.s.Log.End = time.Now()
 		x.log()
 		return
@@ -91,6 +92,7 @@ func (x *exchange) connectTCP(ctx context.Context) {
 		return
 	}
 	x.useServer()
+	x.stick()
 	c, err := b.Servers.Connect(ctx, s, backend.ConnectOptions{Session: &x.cl.session, Fresh: true, Server: x.to.server, Force: x.to.force})
 	if err != nil {
 		x.term('S', 'C')
@@ -102,6 +104,7 @@ func (x *exchange) connectTCP(ctx context.Context) {
 		c.Release(false)
 		s.Log.SrvConn = int(c.Server.Counters().Cur.Load())
 	}()
+	x.remember()
 	x.addresses(c)
 	x.endPeek()
 	var wire h1.Conn

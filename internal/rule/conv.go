@@ -18,7 +18,7 @@ type converter struct {
 // converters is the table of all converters by name.
 var converters = index(func(c *converter) string { return c.name }, textConverters(), numberConverters(), codingConverters(), captureConverters(),
 	hashConverters(), binaryConverters(), listConverters(), dateConverters(), jsonConverters(), jwtConverters(), forwardedConverters(),
-	processConverters(), mapConverters(), certConverters())
+	processConverters(), tableConverters(), mapConverters(), certConverters())
 
 // pure makes the bind function of a converter that takes no argument.
 func pure(f func(s *stream.Stream, v Value) (Value, bool)) func(args) (convFunc, error) {

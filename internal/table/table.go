@@ -342,6 +342,21 @@ func (t *Table) Each(yield func(*Entry) bool) {
 	}
 }
 
+// RemoveAll takes out every entry that which accepts and nobody holds.
+func (t *Table) RemoveAll(which func(*Entry) bool) {
+	var batch []*Entry
+	for i := range t.shards {
+		batch = t.hold(&t.shards[i], batch[:0])
+		for _, e := range batch {
+			if which(e) {
+				e.Remove()
+			} else {
+				e.Release()
+			}
+		}
+	}
+}
+
 // hold appends the entries of a shard, held, sorted by key.
 func (t *Table) hold(sh *shard, batch []*Entry) []*Entry {
 	sh.mu.Lock()

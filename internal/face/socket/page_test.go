@@ -3,6 +3,7 @@ package socket
 import (
 	"flag"
 	"fmt"
+	"gatehouse/internal/table"
 	"os"
 	"slices"
 	"strings"
@@ -92,7 +93,7 @@ var hiddenHelp = map[string]string{
 }
 
 func TestRuntimeAPIPageIsCurrent(t *testing.T) {
-	worker, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}, Patterns: noPatterns})
+	worker, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}, Patterns: noPatterns, Tables: func() []*table.Table { return nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

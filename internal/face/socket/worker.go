@@ -13,6 +13,7 @@ import (
 
 	"gatehouse/internal/pattern"
 	"gatehouse/internal/runtimeapi"
+	"gatehouse/internal/table"
 )
 
 // Options of a worker's server. Process is required; without Certificates or ACME their commands do not exist.
@@ -26,6 +27,8 @@ type Options struct {
 	Sockets func() []SocketOptions
 	// GetSocks sends the listening sockets over c for _getsocks; nil refuses.
 	GetSocks func(c *net.UnixConn) error
+	// Tables lists the stick tables, in the order in which they are shown; nil: there are no commands for them.
+	Tables func() []*table.Table
 	// Extra are commands of other rooms.
 	Extra []Command
 	// Failed is told of a session that panicked; nil drops it. The session ends, others go on.
