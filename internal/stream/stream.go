@@ -134,7 +134,7 @@ type Stream struct {
 
 	// FrontPackets and BackPackets are what rules ask of the packets to the client and to the server.
 	FrontPackets, BackPackets Packets
-	Counters Counters // what content and http rules track
+	Counters                  Counters // what content and http rules track
 
 	Reply Reply // room for the answer a rule decided on; rule owns it
 
