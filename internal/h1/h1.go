@@ -17,7 +17,7 @@ package h1
 type Limits struct {
 	Head      int  // bytes of a head; 0: DefaultHead
 	Fields    int  // fields of a head, and of a trailer section; 0: DefaultFields
-	NoHostOK  bool // accept HTTP/1.1 requests that have no Host
+	NoHostOK  bool // accept HTTP/1.1 requests that have no Host, or one that holds more than names and ports do
 	Unsafe    bool // accept fragments and bytes above 127 in targets, and a Host that is not the target's
 	ConnectOK bool // accept the CONNECT method
 	UserOK    bool // accept user information in a target's authority; it is passed on and compared with nothing

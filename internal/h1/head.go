@@ -321,22 +321,16 @@ func dropField(fields []stream.Field, name []byte) []stream.Field {
 	return fields[:w]
 }
 
-// validAuthority reports whether b may stand in Host or in the authority of a target: characters that a name may hold, brackets only
-// around an IP literal, digits behind the colon of a port (RFC 3986 section 3.2). A comma is not taken: it makes lists. Empty is valid.
+// validAuthority reports whether b may stand in Host or in the authority of a target: visible characters, no delimiter of another
+// part, brackets only around an IP literal (RFC 3986 section 3.2). Empty is valid.
 func validAuthority(b []byte) bool {
-	open, port := false, false
+	open := false
 	for i, c := range b {
 		switch {
 		case c < 0x21 || c > 0x7e:
 			return false
 		case c == ',' || c == '#' || c == '/' || c == '?' || c == '@' || c == '\\':
 			return false
-		case c == '"' || c == '<' || c == '>' || c == '^' || c == '`' || c == '{' || c == '|' || c == '}':
-			return false
-		case port && (c < '0' || c > '9'):
-			return false
-		case c == ':' && !open:
-			port = true
 		case c == '[':
 			if i != 0 {
 				return false
@@ -350,4 +344,24 @@ func validAuthority(b []byte) bool {
 		}
 	}
 	return !open
+}
+
+// plainAuthority reports whether a valid authority holds only what a name or an address may hold, and digits behind the colon of a port.
+func plainAuthority(b []byte) bool {
+	open, port := false, false
+	for _, c := range b {
+		switch {
+		case c == '"' || c == '<' || c == '>' || c == '^' || c == '`' || c == '{' || c == '|' || c == '}':
+			return false
+		case port && (c < '0' || c > '9'):
+			return false
+		case c == '[':
+			open = true
+		case c == ']':
+			open = false
+		case c == ':' && !open:
+			port = true
+		}
+	}
+	return true
 }

@@ -169,7 +169,7 @@ func checkTarget(req *stream.Request, h *head, lim *Limits) error {
 		}
 		return checkConnect(req, h, lim)
 	}
-	if !h.hasHost && req.Minor >= 1 && !lim.NoHostOK {
+	if !lim.NoHostOK && (!h.hasHost && req.Minor >= 1 || !plainAuthority(h.host)) {
 		return ErrHost
 	}
 	switch {
@@ -225,7 +225,7 @@ func normaliseAbsolute(req *stream.Request, h *head, lim *Limits) error {
 	}
 	start += lim.user(t[start:end])
 	authority := t[start:end]
-	if len(authority) == 0 || !validAuthority(authority) {
+	if len(authority) == 0 || !validAuthority(authority) || !lim.NoHostOK && !plainAuthority(authority) {
 		return ErrTarget
 	}
 	defaultPort := ""
