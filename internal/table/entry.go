@@ -139,7 +139,7 @@ func (e *Entry) Count(counter, rate DataType, n uint64) {
 	e.touch(now)
 }
 
-// Add adds n to a general purpose counter and its rate and returns what the counter then is; the events of the rate's current
+// Add adds n to a general purpose counter and its rate, which is the counter again when there is none, and returns what the counter then is; the events of the rate's current
 // period when only that is stored. False: neither is.
 func (e *Entry) Add(counter, rate DataType, index int, n uint32) (int64, bool) {
 	t := e.table
@@ -152,7 +152,9 @@ func (e *Entry) Add(counter, rate DataType, index int, n uint32) (int64, bool) {
 	var v uint64
 	if n > 0 { // nothing is no event
 		e.addLocked(counter, index, now, uint64(n))
-		e.addLocked(rate, index, now, uint64(n))
+		if rate != counter {
+			e.addLocked(rate, index, now, uint64(n))
+		}
 	}
 	if c >= 0 {
 		v = e.data[c]
