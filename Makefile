@@ -8,7 +8,7 @@ VERSION_FLAGS := -trimpath -ldflags "-s -w"
 # What the tests run beside the Go toolchain: command=Debian package.
 TEST_TOOLS := haproxy=haproxy socat=socat openssl=openssl curl=curl certbot=certbot ip=iproute2 unshare=util-linux setpriv=util-linux gcc=gcc
 
-.PHONY: all build build-arm64 demo test check bench deps pebble clean
+.PHONY: all build build-arm64 demo test check fuzz bench deps pebble clean
 
 all: build
 
@@ -44,6 +44,13 @@ check:
 # A skip is a failure here: GATEHOUSE_TEST_REQUIRE=all.
 test: deps check build build-arm64
 	CGO_ENABLED=1 GATEHOUSE_TEST_REQUIRE=all $(GO) test -race -shuffle=on -timeout 14m ./...
+
+# Every fuzz target in turn, FUZZTIME each. What one finds stays in its testdata/fuzz and is from then on part of the tests.
+FUZZTIME ?= 10s
+fuzz:
+	@set -e; for f in $$(git ls-files '*_test.go' | xargs grep -o '^func Fuzz[A-Za-z0-9_]*' /dev/null | sed 's,/[^/]*:func ,:,'); do \
+	  echo "$${f##*:} in $${f%%:*}"; \
+	  $(GO) test ./$${f%%:*} -run '^$$' -fuzz "^$${f##*:}\$$" -fuzztime $(FUZZTIME); done
 
 bench: deps build
 	$(GO) run ./bench -out docs/benchmarks.md

@@ -82,7 +82,7 @@ func (a *authority) issue(useRSA bool, names []string) ([]byte, error) {
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(a.next), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(12 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, a.cert, key.Public(), a.key)
 	if err != nil {
@@ -96,6 +96,25 @@ func (a *authority) issue(useRSA bool, names []string) ([]byte, error) {
 		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
 	), nil
+}
+
+// mkcrl FILE [BUNDLE...]: a revocation list of ca.pem that names the certificates of the BUNDLEs.
+func cmdMkcrl(ts *testscript.TestScript, neg bool, args []string) {
+	w := worldOf(ts)
+	if w.ca == nil || len(args) == 0 {
+		ts.Fatalf("usage, after mkcert: mkcrl FILE [BUNDLE...]")
+	}
+	w.ca.next++
+	list := &x509.RevocationList{Number: big.NewInt(w.ca.next), ThisUpdate: time.Now().Add(-time.Hour), NextUpdate: time.Now().Add(12 * time.Hour)}
+	for _, bundle := range args[1:] {
+		block, _ := pem.Decode([]byte(ts.ReadFile(bundle)))
+		cert, err := x509.ParseCertificate(block.Bytes)
+		ts.Check(err)
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: cert.SerialNumber, RevocationTime: time.Now().Add(-time.Hour)})
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, list, w.ca.cert, w.ca.key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}), 0o644))
 }
 
 // serial ADDR|FILE [SNI] WANT: the serial number of the certificate served at ADDR (or first in FILE) is put in the environment

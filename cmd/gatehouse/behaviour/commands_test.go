@@ -39,6 +39,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"echo":       cmdEcho,
 	"tunnel":     cmdTunnel,
 	"dribble":    cmdDribble,
+	"example":    cmdExample,
+	"mkcrl":      cmdMkcrl,
 }
 
 // world is what one script has started.
@@ -145,6 +147,11 @@ func environ(ts *testscript.TestScript) []string {
 	var env []string
 	for _, k := range []string{"HOME", "PATH", "STATE_DIRECTORY", "WORK"} {
 		env = append(env, k+"="+ts.Getenv(k))
+	}
+	for _, k := range exampleVars {
+		if v := ts.Getenv(k); v != "" {
+			env = append(env, k+"="+v)
+		}
 	}
 	return env
 }
