@@ -27,6 +27,7 @@ func (x *exchange) bufferBody() bool {
 			break
 		}
 		x.keep = false
+		x.s.Log.Waiting = "http-buffer-request"
 		x.s.Log.ReqDone = time.Time{}
 		x.f.o.Counters.ErrReq.Add(1)
 		x.term('c', 'R')

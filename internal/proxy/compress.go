@@ -155,6 +155,7 @@ func (x *exchange) compress() {
 		return
 	}
 	s := &x.s
+	s.Log.Compression = z.algo
 	s.Res.Body, s.Res.Length = stream.BodyChunked, 0
 	for i := range s.Res.Fields {
 		if f := &s.Res.Fields[i]; string(f.Name) == "etag" && f.Value[0] == '"' {

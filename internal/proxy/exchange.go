@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ type exchange struct {
 	to      belonging // the server the request belongs to
 	squeeze squeeze   // the response's compression
 	kept    replay    // the request body, for retry-on
+	server  net.Conn  // the connection to the server, for rules that ask; nil before
 	stuck   rule.Kept // where to remember the server that it gets
 
 	keep   bool // the client connection goes on after this exchange
@@ -75,7 +77,7 @@ func (x *exchange) giveBack() {
 	x.srv.Release()
 	x.s.Reset()
 	x.s.Conn = nil
-	x.cl, x.f, x.b, x.inspected = nil, nil, nil, false
+	x.cl, x.f, x.b, x.inspected, x.server = nil, nil, nil, false, nil
 	exchanges.Put(x)
 }
 

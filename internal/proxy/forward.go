@@ -310,7 +310,7 @@ func (x *exchange) awaitResponse(wire *h1.Conn) error {
 			if s.Res.Status == 101 && s.Req.Upgrade == nil {
 				return h1.ErrSyntax // nobody asked to switch
 			}
-			s.Log.ResHead = time.Now()
+			s.Log.ResHead, s.Log.ServerStatus = time.Now(), s.Res.Status
 			if bodyless && !x.head {
 				// A rule made HEAD of a method whose answer has a body: the client must not wait for the one announced.
 				s.Res.Body, s.Res.Length = stream.BodyNone, 0

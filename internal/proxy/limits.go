@@ -4,6 +4,7 @@ import (
 	"io"
 	"time"
 
+	"gatehouse/internal/backend"
 	"gatehouse/internal/h1"
 	"gatehouse/internal/stream"
 )
@@ -27,6 +28,14 @@ func (x *exchange) rearm() {
 		x.cl.wire.ReadWithin(d)
 		x.cl.wire.WriteWithin(d)
 	}
+}
+
+// TCPInfo asks the kernel.
+func (x *exchange) TCPInfo(server bool) (stream.TCPInfo, bool) {
+	if !server {
+		return backend.TCPInfo(x.cl.wire.NetConn())
+	}
+	return backend.TCPInfo(x.server)
 }
 
 // Timeout tells what was configured.

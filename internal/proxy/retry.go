@@ -53,7 +53,7 @@ func (x *exchange) sendAgain() {
 // may have reached the client.
 func (x *exchange) retryAfter(err error) bool {
 	on := x.b.o.RetryOn
-	if on == nil || !x.kept.whole || x.out.Sent() > 0 || x.cl.gone.Load() || !x.b.o.Servers.RetriesLeft(&x.s) {
+	if on == nil || x.s.Limits.Once || !x.kept.whole || x.out.Sent() > 0 || x.cl.gone.Load() || !x.b.o.Servers.RetriesLeft(&x.s) {
 		return false
 	}
 	switch {

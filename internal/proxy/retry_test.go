@@ -77,3 +77,18 @@ func TestRetryOnNeedsTheWholeRequest(t *testing.T) {
 		t.Errorf("the server was asked %d times, want once", n)
 	}
 }
+
+func TestARuleKeepsARequestFromBeingSentAgain(t *testing.T) {
+	srv := serve(t, func(p *peer, _ int) { p.head() })
+	e := newEdge(t, srv.addr, func(o *setup) {
+		o.b.RetryOn, o.s.Retries = &RetryOn{Empty: true}, 3
+		o.f.HTTPRequest = requestRules(t, "disable-l7-retry")
+	})
+	c := e.dial()
+	if out := c.send(plainGet).head(); !strings.HasPrefix(out, "HTTP/1.1 502 ") {
+		t.Errorf("answer %q, want 502", out)
+	}
+	if n := srv.conns(); n != 1 {
+		t.Errorf("the server was asked %d times, want once", n)
+	}
+}

@@ -140,9 +140,8 @@ func (x *exchange) connectTCP(ctx context.Context) {
 
 // addresses notes the two ends of the server connection for the log.
 func (x *exchange) addresses(c *backend.Conn) {
-	if x.f.o.Log.Format == nil {
-		return
-	}
+	x.s.Log.Reused = c.Reused
+	x.server = c.Conn
 	if a, ok := c.LocalAddr().(*net.TCPAddr); ok {
 		x.s.Log.SrvSrc = a.AddrPort()
 	}

@@ -17,6 +17,7 @@ func streamActions() []action {
 		{"wait-for-body", atRequest | atResponse, "wait until the body is there, or so much of it", bindWaitForBody},
 		{"set-timeout", atRequest | atResponse, "change a timeout for this stream", bindSetTimeout},
 		{"set-retries", atRequest | atContent, "change how often a connection is tried again", bindSetRetries},
+		{"disable-l7-retry", atRequest, "send this request at most once, whatever retry-on says", bindNoRetry},
 		{"early-hint", atRequest, "send a field in a 103 response", bindEarlyHint},
 		{"normalize-uri", atRequest, "bring the target into a normal form; experimental", bindNormalizeURI},
 		{"pause", atRequest | atResponse, "wait", bindPause},
@@ -200,6 +201,13 @@ func bindSetRetries(p *ruleParser) (actionFunc, error) {
 		if ok && v.Int >= 0 && v.Int <= maxRetries {
 			s.Limits.SetRetries(int(v.Int))
 		}
+		return goOn
+	}, nil
+}
+
+func bindNoRetry(*ruleParser) (actionFunc, error) {
+	return func(s *stream.Stream, _ Env) Verdict {
+		s.Limits.Once = true
 		return goOn
 	}, nil
 }

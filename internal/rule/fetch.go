@@ -18,7 +18,7 @@ var noArgs = argSpec{}
 
 // fetches is the table of all sample fetches by name, old names included.
 var fetches = index(func(f *fetch) string { return f.name }, connFetches(), tlsFetches(), httpFetches(), processFetches(), captureFetches(), tableFetches(),
-	loadFetches(), bodyFetches(), timeoutFetches(), timerFetches(), aclFetches(), rawFetches(), helloFetches())
+	loadFetches(), bodyFetches(), timeoutFetches(), timerFetches(), aclFetches(), rawFetches(), helloFetches(), hashFetches(), stateFetches())
 
 // index makes one table of several lists.
 func index[T any](name func(*T) string, lists ...[]T) map[string]*T {

@@ -177,6 +177,9 @@ func (set *Set) Run(s *stream.Stream, env Env) Verdict {
 			}
 		}
 		if v := r.do(s, env); v.Kind != VerdictGo {
+			if v.Kind != VerdictWait {
+				s.Log.RuleFile, s.Log.RuleLine = r.pos.File, r.pos.Line
+			}
 			return v
 		}
 	}

@@ -16,6 +16,14 @@ type Exchange interface {
 	Pause(d time.Duration)
 	// Timeout returns what the frontend or the backend configured; false when there is no such side yet.
 	Timeout(backend bool, t Timeout) (time.Duration, bool)
+	// TCPInfo returns what the kernel knows of the connection to the client, or to the server; false when that is no TCP connection.
+	TCPInfo(server bool) (TCPInfo, bool)
+}
+
+// TCPInfo is what the kernel knows of a TCP connection (tcp(7), TCP_INFO). Times are in microseconds.
+type TCPInfo struct {
+	RTT, RTTVar                                         int64
+	Unacked, Sacked, Lost, Retrans, Fackets, Reordering uint32
 }
 
 // Timeout names one of the timeouts that a rule may change for its stream.
@@ -38,6 +46,7 @@ type Limits struct {
 	timeouts   [timeouts]time.Duration // 0: as configured, below: none
 	retries    int
 	hasRetries bool
+	Once       bool // retry-on does not hold (disable-l7-retry)
 }
 
 // SetTimeout makes t last d; 0 is for ever.

@@ -200,7 +200,13 @@ type Log struct {
 	SrvSrc, SrvDst                   netip.AddrPort // %bi %bp, %si %sp: the connection to the server
 	ClientCookie, ServerCookie       []byte         // %CC, %CS
 	ReqCaptures, ResCaptures         [][]byte
-	Early                            bool // logged before the end (logasap): sizes and totals get a "+"
+	ServerStatus                     int    // status of the server's answer, before rules; 0: it gave none
+	Reused                           bool   // the connection to the server had served before
+	Compression                      string // algorithm that the response is compressed with; "" is none
+	RuleFile                         string // where the rule stands that ended the last set; "": none did
+	RuleLine                         int
+	Waiting                          string // what the stream waited for when it ended (waiting_entity)
+	Early                            bool   // logged before the end (logasap): sizes and totals get a "+"
 }
 
 // Reset makes s ready for the next request on the same connection, keeping its buffers.
