@@ -73,7 +73,7 @@ func (p *Printer) Diags(diags config.Diags) {
 		}
 	}
 	for i, d := range diags {
-		p.Print(d.Level, d.Text)
+		p.Print(d.Level, d.String())
 		if n, ok := last[d.Pos.File]; ok && n == i && inFile(d) {
 			p.Alert("config : Error(s) found in configuration file : %s", d.Pos.File)
 		}

@@ -1,6 +1,10 @@
 package config
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // Levels of a Diag, as HAProxy prints them between brackets.
 const (
@@ -16,7 +20,34 @@ type Diag struct {
 	Level string
 	Text  string
 	Pos   Pos
-	Soft  bool // an ALERT that HAProxy prints and then continues, such as "already specified. Continuing."
+	Soft  bool   // an ALERT that HAProxy prints and then continues, such as "already specified. Continuing."
+	Near  string // what was probably meant instead of a word that is not known; "" when nothing is near. Printed behind Text
+}
+
+// nearer is an error about a word that is not known and may know which one was meant.
+type nearer interface{ Near() string }
+
+// nearOf asks the errors among args what was meant.
+func nearOf(args []any) string {
+	for _, a := range args {
+		var n nearer
+		if err, ok := a.(error); ok && errors.As(err, &n) {
+			return n.Near()
+		}
+	}
+	return ""
+}
+
+// String is the whole message as it is printed: where the error is, when HAProxy's words do not say it, and what was probably meant.
+func (d *Diag) String() string {
+	text := d.Text
+	if d.Level == LevelAlert && d.Pos.Line > 0 && !strings.Contains(text, fmt.Sprintf("[%s:%d]", d.Pos.File, d.Pos.Line)) {
+		text = fmt.Sprintf("%s [%s:%d]", text, d.Pos.File, d.Pos.Line)
+	}
+	if d.Near != "" {
+		text = fmt.Sprintf("%s; did you mean '%s' maybe ?", strings.TrimSuffix(text, "."), d.Near)
+	}
+	return text
 }
 
 // Diags collects messages in the order they were found. The zero value is empty.
@@ -54,7 +85,7 @@ func (d *Diags) Notice(pos Pos, format string, args ...any) {
 
 func (d *Diags) parsing(level string, pos Pos, format string, args []any) {
 	text := fmt.Sprintf("config : parsing [%s:%d] : ", pos.File, pos.Line) + fmt.Sprintf(format, args...)
-	*d = append(*d, Diag{Level: level, Text: text, Pos: pos})
+	*d = append(*d, Diag{Level: level, Text: text, Pos: pos, Near: nearOf(args)})
 }
 
 // Add adds a message whose text is already whole.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +28,14 @@ func (p *parser) late(level string, pos Pos, format string, args ...any) {
 		return
 	}
 	p.diags = append(p.diags, Diag{Level: level, Text: fmt.Sprintf(format, args...), Pos: pos})
+}
+
+// meant notes with the last message which of the candidates a word was probably meant to be.
+func (p *parser) meant(word string, candidates ...string) {
+	if n := len(p.diags); n > 0 {
+		slices.Sort(candidates)
+		p.diags[n-1].Near = Nearest(word, candidates)
+	}
 }
 
 // typeName is what HAProxy calls a proxy in messages.
@@ -84,27 +93,35 @@ func (p *parser) finishCheck(px *Proxy, st *proxyState) {
 // backendTargets checks default_backend and the use_backend lines whose name is not a format.
 func (p *parser) backendTargets(px *Proxy, fe bool) {
 	if fe && px.DefaultBackend != "" {
-		found := p.backendTarget(px, px.DefaultBackend, "default_backend", "as its default backend")
+		found := p.backendTarget(px, px.DefaultBackendPos, px.DefaultBackend, "default_backend", "as its default backend")
 		if found && len(px.Servers) > 0 {
 			p.late(LevelWarning, px.Pos, "In proxy '%s', the 'default_backend' rule always has precedence over the servers, which will never be used.", px.Name)
 		}
 	}
 	for _, r := range px.UseBackend {
 		if name := r.Words[0]; !strings.Contains(name, "%") {
-			p.backendTarget(px, name, "use_backend", "in a 'use_backend' rule")
+			p.backendTarget(px, r.Pos, name, "use_backend", "in a 'use_backend' rule")
 		}
 	}
 }
 
-func (p *parser) backendTarget(px *Proxy, name, keyword, how string) bool {
+func (p *parser) backendTarget(px *Proxy, pos Pos, name, keyword, how string) bool {
 	target := p.byName[name]
 	switch {
 	case target == nil || target.Kind == "frontend":
-		p.proxyAlert(px, "Proxy '%s': unable to find required %s: '%s'.", px.Name, keyword, name)
+		p.late(LevelAlert, pos, "Proxy '%s': unable to find required %s: '%s'.", px.Name, keyword, name)
+		var backends []string
+		for n, t := range p.byName {
+			if t.Kind != "frontend" && t != px {
+				backends = append(backends, n)
+			}
+		}
+		slices.Sort(backends)
+		p.meant(name, backends...)
 	case target == px:
-		p.proxyAlert(px, "Proxy '%s': loop detected for %s: '%s'.", px.Name, keyword, name)
+		p.late(LevelAlert, pos, "Proxy '%s': loop detected for %s: '%s'.", px.Name, keyword, name)
 	case px.Mode != target.Mode && !(px.Mode == "tcp" && target.Mode == "http"):
-		p.proxyAlert(px, "%s %s '%s' (%s:%d) tries to use incompatible %s %s '%s' (%s:%d) %s (see 'mode').",
+		p.late(LevelAlert, pos, "%s %s '%s' (%s:%d) tries to use incompatible %s %s '%s' (%s:%d) %s (see 'mode').",
 			px.Mode, typeName(px), px.Name, px.Pos.File, px.Pos.Line, target.Mode, typeName(target), target.Name, target.Pos.File, target.Pos.Line, how)
 	default:
 		return true

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -176,7 +178,8 @@ func (p *parser) serverTargets(px *Proxy) {
 			continue
 		}
 		if p.state[px].servers[name] == nil {
-			p.proxyAlert(px, "%s '%s' : unable to find server '%s' referenced in a 'use-server' rule.", typeName(px), px.Name, name)
+			p.late(LevelAlert, r.Pos, "%s '%s' : unable to find server '%s' referenced in a 'use-server' rule.", typeName(px), px.Name, name)
+			p.meant(name, slices.Collect(maps.Keys(p.state[px].servers))...)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -216,6 +217,7 @@ func (p *parser) proxyMode(s *statement) {
 		p.alert("'mode %s' is not supported in '%s' section.", mode, p.section.Name)
 	default:
 		p.alert("unknown proxy mode '%s'.", mode)
+		p.meant(mode, "tcp", "http")
 	}
 }
 
@@ -322,6 +324,7 @@ func (p *parser) proxyTimeout(s *statement) {
 	if k == nil {
 		p.alert("'timeout' supports 'client', 'server', 'connect', 'check', 'queue', 'handshake', 'http-keep-alive', 'http-request', "+
 			"'tunnel', 'tarpit', 'client-fin' and 'server-fin' (got '%s')", name)
+		p.meant(name, slices.Collect(maps.Keys(p.t.timeout.by))...)
 		return
 	}
 	if v == "" {

@@ -557,3 +557,56 @@ func TestAnAddressBoundTwiceIsRefused(t *testing.T) {
 		t.Errorf("got %v", diags)
 	}
 }
+
+// -c is to tell every fault of a file, each with its place, what was found and, where something is near, what was meant.
+func TestEveryFaultIsToldWithItsPlace(t *testing.T) {
+	e := newEdge(t, false)
+	diags := e.load(`global
+    maxcon 100
+defaults
+    mode http
+    timeout clinet 5s
+    timeout client 5s
+    timeout server 5s
+    timeout connect 5s
+    option httplgo
+frontend web
+    bind *:8080 sll crt /nowhere.pem
+    acl a path_begg /x
+    acl c src 300.1.2.3
+    http-request set-haeder x y
+    http-request set-var(txn.x) req.hdrr(host)
+    http-request set-var(txn.x) req.hdr(host),lowr
+    http-request deny if nosuchacl
+    http-request deny if METH_GETT
+    log-format "%ci %zz"
+    use_backend web3 if TRUE
+    default_backend nosuch
+    tcp-request content accept if { req_ssl_hello_typ 1 }
+    stick-table type ipp size 1k
+backend web2
+    server s1 127.0.0.1:80 chek
+    server second 127.0.0.1:80 weigth 5
+    server third 127.0.0.1:80
+    use-server thrid if TRUE
+`)
+	told := ""
+	for i := range diags {
+		told += diags[i].Level + " " + diags[i].String() + "\n"
+	}
+	for _, want := range []string{
+		":2] : unknown keyword 'maxcon' in 'global' section; did you mean 'maxconn' maybe ?", ":5] : 'timeout' supports ", "(got 'clinet'); did you mean 'client' maybe ?",
+		":9] : unknown option 'httplgo'; did you mean 'httplog' maybe ?", "unknown keyword 'sll'; did you mean 'ssl' maybe ?", "'path_begg'; did you mean 'path_beg' maybe ?",
+		":13] : error detected while parsing ACL 'c' : '300.1.2.3' is not", "Did you mean 'set-header' maybe ?", "'req.hdrr'; did you mean 'req.hdr' maybe ?", "'lowr'; did you mean 'lower' maybe ?",
+		":17] : error detected", "no such ACL : 'nosuchacl'", "no such ACL : 'METH_GETT'; did you mean 'METH_GET' maybe ?", ":19]: failed to parse log-format : no such format alias 'zz'",
+		"required use_backend: 'web3'. [test.cfg:20]; did you mean 'web2' maybe ?", "required default_backend: 'nosuch'. [test.cfg:21]", "'req_ssl_hello_typ'; did you mean 'req.ssl_hello_type' maybe ?",
+		":23] : stick-table: unknown type 'ipp'", "unknown keyword 'chek'; did you mean 'check' maybe ?", "unknown keyword 'weigth'; did you mean 'weight' maybe ?", "'thrid' referenced in a 'use-server' rule. [test.cfg:28]; did you mean 'third' maybe ?",
+	} {
+		if !strings.Contains(told, want) {
+			t.Errorf("not told: %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("told:\n%s", told)
+	}
+}

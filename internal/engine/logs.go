@@ -140,13 +140,15 @@ func (e *Engine) swapLogs(next map[string]*logTarget) {
 
 // accessLog compiles the log line of a frontend: its own format, or the one its options name, or the short default of HAProxy
 // when a log target exists without any of them.
-func (b *builder) accessLog(p *config.Proxy, c *rule.Compiler) proxy.AccessLog {
-	a := proxy.AccessLog{
+func (b *builder) accessLog(p *config.Proxy, c *rule.Compiler) (a proxy.AccessLog) {
+	a = proxy.AccessLog{
 		Logger: b.logger(p), DontLogNull: p.DontLogNull, DontLogNormal: p.DontLogNormal, ASAP: p.LogASAP, SeparateErrors: p.LogSeparateErrors,
 	}
-	if len(a.Logger.Targets) == 0 {
-		return a
-	}
+	defer func() { // faults of a format are told even when nothing is logged
+		if len(a.Logger.Targets) == 0 {
+			a.Format, a.SD, a.Error = nil, nil, nil
+		}
+	}()
 	http := p.Mode == "http"
 	text := config.Text{Pos: p.Pos}
 	switch {

@@ -153,8 +153,9 @@ func corpus() []string {
 type strictServer struct {
 	addr string
 	mu   sync.Mutex
-	open sync.WaitGroup
-	seen sightings // guarded by mu
+	idle *sync.Cond // of mu: no connection is open
+	open int        // guarded by mu
+	seen sightings  // guarded by mu
 }
 
 // sightings are what reached the server since the last take.
@@ -171,6 +172,7 @@ func newStrictServer(t *testing.T) *strictServer {
 		t.Fatal(err)
 	}
 	s := &strictServer{addr: l.Addr().String()}
+	s.idle = sync.NewCond(&s.mu)
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -178,7 +180,9 @@ func newStrictServer(t *testing.T) *strictServer {
 			if err != nil {
 				return
 			}
-			s.open.Add(1)
+			s.mu.Lock()
+			s.open++
+			s.mu.Unlock()
 			go s.serve(c)
 		}
 	}()
@@ -188,17 +192,24 @@ func newStrictServer(t *testing.T) *strictServer {
 // take waits for the open connections, which the edge closes after one request, and returns what came on them. The client has its answers
 // by then, so no further connection is being made.
 func (s *strictServer) take() sightings {
-	s.open.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for s.open > 0 {
+		s.idle.Wait()
+	}
 	seen := s.seen
 	s.seen = sightings{}
 	return seen
 }
 
 func (s *strictServer) serve(c net.Conn) {
-	defer s.open.Done()
-	defer c.Close()
+	defer func() {
+		c.Close()
+		s.mu.Lock()
+		s.open--
+		s.idle.Broadcast()
+		s.mu.Unlock()
+	}()
 	_ = c.SetDeadline(time.Now().Add(long))
 	var got []byte
 	buf := make([]byte, 4096)

@@ -2,6 +2,8 @@ package rule
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/config"
@@ -160,7 +162,11 @@ func (c *Compiler) findACL(name string, pos config.Pos, acls *ACLs) (*acl, error
 	}
 	words := predefined[name]
 	if words == nil {
-		return nil, fmt.Errorf("no such ACL : '%s'", name)
+		known := slices.Collect(maps.Keys(predefined))
+		if acls != nil {
+			known = slices.AppendSeq(known, maps.Keys(acls.byName))
+		}
+		return nil, &unknownName{"no such ACL : '%s'", name, known}
 	}
 	if a := c.predefined[name]; a != nil {
 		return a, nil

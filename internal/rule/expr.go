@@ -1,7 +1,10 @@
 package rule
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"gatehouse/internal/config"
@@ -209,7 +212,7 @@ func findFetch(name string) (*fetch, error) {
 	if knownFetch(name) {
 		return nil, fmt.Errorf("fetch method '%s' is not supported", name)
 	}
-	return nil, fmt.Errorf("unknown fetch method '%s'", name)
+	return nil, &unknownName{"unknown fetch method '%s'", name, slices.AppendSeq(slices.Collect(maps.Keys(fetches)), maps.Keys(derived))}
 }
 
 func findConverter(name string) (*converter, error) {
@@ -219,5 +222,29 @@ func findConverter(name string) (*converter, error) {
 	if knownConverter(name) {
 		return nil, fmt.Errorf("converter '%s' is not supported", name)
 	}
-	return nil, fmt.Errorf("unknown converter '%s'", name)
+	return nil, &unknownName{"unknown converter '%s'", name, slices.Collect(maps.Keys(converters))}
+}
+
+// unknownName is an error about a name that stands in no table.
+type unknownName struct {
+	format string // HAProxy's words, with a verb for the name
+	name   string
+	known  []string
+}
+
+func (e *unknownName) Error() string { return fmt.Sprintf(e.format, e.name) }
+
+// Near returns the known name that was probably meant.
+func (e *unknownName) Near() string {
+	slices.Sort(e.known) // of two that are equally near always the same
+	return config.Nearest(e.name, e.known)
+}
+
+// nearOf is what the error knows to have been meant.
+func nearOf(err error) string {
+	var e *unknownName
+	if errors.As(err, &e) {
+		return e.Near()
+	}
+	return ""
 }

@@ -70,7 +70,7 @@ func (c *Compiler) Format(text string, pos config.Pos, http bool) *Format {
 	f, err := c.parseFormat(text, formatUse{options{mandatory: true, line: true}, true, http, inLog})
 	if err != nil {
 		*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelAlert, Pos: pos,
-			Text: fmt.Sprintf("Parsing [%s:%d]: failed to parse log-format : %s.", pos.File, pos.Line, err)})
+			Text: fmt.Sprintf("Parsing [%s:%d]: failed to parse log-format : %s.", pos.File, pos.Line, err), Near: nearOf(err)})
 		return nil
 	}
 	return f
@@ -93,7 +93,7 @@ func (c *Compiler) UniqueIDFormat(text string, pos config.Pos) *Format {
 	f, err := c.parseFormat(text, formatUse{options{http: true}, true, c.HTTP, inRequest})
 	if err != nil {
 		*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelAlert, Pos: pos,
-			Text: fmt.Sprintf("Parsing [%s:%d]: failed to parse unique-id : %s.", pos.File, pos.Line, err)})
+			Text: fmt.Sprintf("Parsing [%s:%d]: failed to parse unique-id : %s.", pos.File, pos.Line, err), Near: nearOf(err)})
 		return nil
 	}
 	return f
