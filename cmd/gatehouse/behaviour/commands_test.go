@@ -41,6 +41,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"dribble":    cmdDribble,
 	"example":    cmdExample,
 	"mkcrl":      cmdMkcrl,
+	"envfile":    cmdEnvfile,
 }
 
 // world is what one script has started.

@@ -22,6 +22,14 @@ func cmdExample(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.CopyFS(ts.Getenv("WORK"), os.DirFS(filepath.Join(examplesDir, args[0]))))
 }
 
+// envfile NAME FILE: sets an environment variable to what FILE holds.
+func cmdEnvfile(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: envfile NAME FILE")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+}
+
 // TestEveryExampleIsTried: each folder of examples has a script that loads it, and a line in the list of examples.
 func TestEveryExampleIsTried(t *testing.T) {
 	configs, err := filepath.Glob(examplesDir + "/*/haproxy.cfg")
