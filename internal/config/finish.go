@@ -17,6 +17,7 @@ func (p *parser) finish() {
 	for _, l := range p.cfg.Userlists {
 		p.finishUserlist(l)
 	}
+	p.finishRings()
 	for name := range p.cfg.Gatehouse.PersistBy {
 		p.finishPersist(name)
 	}

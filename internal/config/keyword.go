@@ -40,6 +40,7 @@ const (
 	InGatehouse
 	InHTTPErrors
 	InUserlist
+	InRing
 
 	inFE  = InFrontend | InListen
 	inBE  = InBackend | InListen
@@ -51,7 +52,7 @@ const (
 )
 
 var placeNames = []string{"sections", "global", "defaults", "named defaults", "frontend", "backend", "listen", "bind", "server",
-	"option", "timeout", "crt-store", "load", "acme", "gatehouse", "http-errors", "userlist"}
+	"option", "timeout", "crt-store", "load", "acme", "gatehouse", "http-errors", "userlist", "ring"}
 
 func (p Place) String() string {
 	var names []string
@@ -83,11 +84,11 @@ type Keyword struct {
 func (k *Keyword) Own() bool { return k.own }
 
 // Keywords returns the whole table, sorted by place as it is used: sections, global, proxies, options, timeouts, bind,
-// server, crt-store, acme, gatehouse, http-errors, userlist.
+// server, crt-store, acme, gatehouse, http-errors, userlist, ring.
 func Keywords() []Keyword {
 	t := newTables()
 	var all []Keyword
-	for _, part := range []*table{t.section, t.global, t.proxy, t.option, t.timeout, t.bind, t.server, t.crtStore, t.load, t.acme, t.gatehouse, t.httpErrors, t.userlist} {
+	for _, part := range []*table{t.section, t.global, t.proxy, t.option, t.timeout, t.bind, t.server, t.crtStore, t.load, t.acme, t.gatehouse, t.httpErrors, t.userlist, t.ring} {
 		all = append(all, part.list...)
 	}
 	return all
@@ -122,7 +123,7 @@ func (t *table) nearest(word string, in Place, more ...string) string {
 // tables are all keyword tables. They are values of one parser, not of the package, so that an entry's parse function
 // may itself look into them.
 type tables struct {
-	section, global, proxy, option, timeout, bind, server, crtStore, load, acme, gatehouse, httpErrors, userlist *table
+	section, global, proxy, option, timeout, bind, server, crtStore, load, acme, gatehouse, httpErrors, userlist, ring *table
 }
 
 func newTables() *tables {
@@ -140,6 +141,7 @@ func newTables() *tables {
 		gatehouse:  newTable(gatehouseKeywords()),
 		httpErrors: newTable(httpErrorsKeywords()),
 		userlist:   newTable(userlistKeywords()),
+		ring:       newTable(ringKeywords()),
 	}
 }
 

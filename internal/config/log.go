@@ -154,7 +154,10 @@ func (p *parser) logAddr(l Log, text string) (Log, error) {
 	case text == "stdout" || text == "stderr":
 		l.Addr = Addr{Text: text, Network: text, FD: 1 + slices.Index([]string{"stdout", "stderr"}, text)}
 		return l, nil
-	case strings.HasPrefix(text, "ring@"), strings.HasPrefix(text, "backend@"):
+	case strings.HasPrefix(text, "ring@"):
+		l.Addr = Addr{Text: text, Network: "ring", Host: text[len("ring@"):]}
+		return l, nil
+	case strings.HasPrefix(text, "backend@"):
 		return l, fmt.Errorf("log target '%s' is not supported", text)
 	}
 	addrs, err := ParseAddr(text, AddrLog)

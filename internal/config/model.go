@@ -27,6 +27,7 @@ type Config struct {
 	CrtStores  []*CrtStore
 	HTTPErrors []*HTTPErrors
 	Userlists  []*Userlist
+	Rings      []*Ring
 	ACMEs      []*ACME
 	Gatehouse  Gatehouse
 	Env        map[string]string // the environment after setenv, presetenv, unsetenv, resetenv

@@ -113,6 +113,7 @@ type parser struct {
 	store   *CrtStore
 	acme    *ACME
 	users   *Userlist
+	ring    *Ring
 	state   map[*Proxy]*proxyState
 	loads   map[string]bool // names that load lines have taken
 }
@@ -395,6 +396,8 @@ func (p *parser) inSection(s *statement) {
 		p.lookup(s, p.t.httpErrors, InHTTPErrors)
 	case "userlist":
 		p.lookup(s, p.t.userlist, InUserlist)
+	case "ring":
+		p.inRing(s)
 	default:
 		p.proxyLine(s)
 	}

@@ -20,11 +20,12 @@ func sectionKeywords() []Keyword {
 		sec("global", "", "3", (*parser).beginGlobal),
 		sec("http-errors", "<name>", "12.4", (*parser).beginHTTPErrors),
 		sec("listen", "<name> [from <defaults>]", "4", (*parser).beginProxy),
+		sec("ring", "<name>", "12.5", (*parser).beginRing),
 		sec("userlist", "<name>", "12.2", (*parser).beginUserlist),
 	}
 	for _, k := range [][2]string{{"cache <name>", "6.2.1"}, {"fcgi-app <name>", "10.1.1"}, {"healthcheck <name>", "12.9"},
 		{"log-forward <name>", "12.6"}, {"log-profile <name>", "8.3.5"}, {"mailers <name>", "12.3"}, {"namespace_list", ""}, {"peers <name>", "11.2"},
-		{"program <name>", ""}, {"resolvers <name>", "5.3.2"}, {"ring <name>", "12.5"}, {"traces", "12.1"}} {
+		{"program <name>", ""}, {"resolvers <name>", "5.3.2"}, {"traces", "12.1"}} {
 		list = append(list, refused(InFile, k[1], k[0])...)
 	}
 	slices.SortStableFunc(list, byName)

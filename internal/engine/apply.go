@@ -73,7 +73,7 @@ func (e *Engine) Apply(context.Context) config.Diags {
 	}
 	e.plan = nil
 	g := p.generation // a copy: it outlives the plan, which holds everything that was read
-	e.o.Store.Apply(p.certs, func() { e.swap(&g, p.logs, opened) })
+	e.o.Store.Apply(p.certs, func() { e.swap(&g, p, opened) })
 	e.emit(event.Event{Kind: event.ConfigLoaded, Level: "notice", Subject: strings.Join(p.cfg.Files, ","), Text: "configuration loaded"})
 	return diags
 }
@@ -115,13 +115,14 @@ func boundText(a listener.Address) string {
 }
 
 // swap puts g in the place of the generation that serves. Commits of certificates are held back meanwhile, so no use misses one.
-func (e *Engine) swap(g *generation, logs map[string]*logTarget, opened map[string]net.Listener) {
+func (e *Engine) swap(g *generation, p *plan, opened map[string]net.Listener) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	old := e.gen.Load()
 	e.follow(g)
 	g.updateTables()
-	e.swapLogs(logs)
+	e.swapRings(p.rings)
+	e.swapLogs(p.logs)
 	for _, x := range g.proxies {
 		if x.front != nil {
 			x.maxConn = e.proxyLimit(x.cfg, g.cfg)

@@ -57,6 +57,9 @@ func (e *Engine) FillInfo(i *stats.Info) {
 	for _, t := range e.logs {
 		i.DroppedLogs += int64(t.Dropped())
 	}
+	for _, r := range e.rings {
+		i.DroppedLogs += int64(r.dropped())
+	}
 	e.mu.Unlock()
 	i.Jobs = i.Listeners + i.CurrConns
 	if g == nil {

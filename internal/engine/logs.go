@@ -81,6 +81,13 @@ func (b *builder) target(line config.Log) *logTarget {
 		o.Network, o.Writer = "writer", os.Stdout
 	case "stderr":
 		o.Network, o.Writer = "writer", os.Stderr
+	case "ring":
+		if o.Ring = b.namedRing(line.Ring()); o.Ring == nil {
+			return nil // the configuration's own check told it
+		}
+		o.Network, o.Addr = "ring", a.Text
+	case "tcp":
+		o.Network, o.Addr, o.Ring = "ring", a.Text, b.implicitRing(line)
 	case "fd":
 		w, err := inheritedWriter(a.FD)
 		if err != nil {
@@ -91,6 +98,9 @@ func (b *builder) target(line config.Log) *logTarget {
 	default:
 		b.diags.Alert(line.Pos, "'log' : address '%s' is not supported", a.Text)
 		return nil
+	}
+	if a.Network != "stderr" { // there is no better place to complain than stderr
+		o.Say = b.e.sayLog
 	}
 	key := fmt.Sprintf("%s %s %d|%s|%s|%d|%s|%s|%s|%s", a.Network, o.Addr, a.FD, o.Facility, o.Format, o.Len, o.Level, o.MinLevel, o.Tag, o.Hostname)
 	if t := b.plan.logs[key]; t != nil {

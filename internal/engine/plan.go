@@ -22,6 +22,7 @@ type plan struct {
 	generation
 	certs *certstore.Plan
 	logs  map[string]*logTarget // those the plan uses, new ones not yet started
+	rings []*ringPlan           // in the configuration's order
 	bound map[string]config.Pos // the bind line of every socket, by the socket's key
 }
 
@@ -107,6 +108,7 @@ func (b *builder) build() {
 		b.plan.byName[p.Name] = g
 	}
 	b.plan.patterns = pattern.NewRefs(b.readRuleFile)
+	b.rings()
 	b.plan.logger = b.logger(&config.Proxy{Logs: b.cfg.Global.Logs})
 	b.certificates()
 	b.fullConns()
@@ -178,7 +180,7 @@ func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
 		Captures:  p.Captures, Experimental: b.cfg.Global.Experimental,
 		Hostname: b.host, Pid: os.Getpid(), Kind: p.Kind, Proxy: p.Name, HTTP: p.Mode == "http",
 		BufSize: b.cfg.Global.BufSize, Errors: b.errorSection, Userlists: b.userlist,
-		Tables: b.plan.table, Counters: b.stickCounters(), ErrCodes: &b.cfg.Global.ErrCodes, FailCodes: &b.cfg.Global.FailCodes,
+		Sink: b.sink, Tables: b.plan.table, Counters: b.stickCounters(), ErrCodes: &b.cfg.Global.ErrCodes, FailCodes: &b.cfg.Global.FailCodes,
 	}
 }
 

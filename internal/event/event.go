@@ -19,6 +19,8 @@ const (
 	OrderFailed   Kind = "order-failed"
 	ConfigLoaded  Kind = "config-loaded"
 	ConfigRefused Kind = "config-refused"
+	LogDown       Kind = "log-down"
+	LogUp         Kind = "log-up"
 )
 
 // Event is one thing that happened. Text is one line for people, without secrets.

@@ -134,8 +134,8 @@ func (l *Logger) SendText(level, text string) {
 }
 
 // header appends what stands before the text of a line at now (surface 4.19, RFC 3164 and RFC 5424).
-func (t *Target) header(dst []byte, level Level, tag string, sd []byte, now time.Time) []byte {
-	switch t.o.Format {
+func (t *Target) header(dst []byte, format string, level Level, tag string, sd []byte, now time.Time) []byte {
+	switch format {
 	case "raw":
 		return dst
 	case "iso":
@@ -148,7 +148,7 @@ func (t *Target) header(dst []byte, level Level, tag string, sd []byte, now time
 		return priority(dst, t.facility<<3|int(level))
 	}
 	dst = priority(dst, t.facility<<3|int(level))
-	if t.o.Format == "rfc5424" {
+	if format == "rfc5424" {
 		dst = append(dst, "1 "...)
 		dst = append(appendISO(dst, now), ' ')
 		dst = append(dst, orDash(t.o.Hostname)...)
@@ -167,7 +167,7 @@ func (t *Target) header(dst []byte, level Level, tag string, sd []byte, now time
 	}
 	dst = now.AppendFormat(dst, time.Stamp)
 	dst = append(dst, ' ')
-	if t.o.Format == "rfc3164" {
+	if format == "rfc3164" {
 		host := t.o.Hostname
 		if host == "" {
 			host = "localhost"

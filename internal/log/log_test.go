@@ -176,12 +176,12 @@ func TestSyslogThatRestarts(t *testing.T) {
 	}
 	s := sender{o: &Options{Network: "unixgram", Addr: path}}
 	defer s.close()
-	if !s.datagram([]byte("a")) {
+	if s.send([]byte("a"), []int{1}) > 0 {
 		t.Fatal("the first line was lost")
 	}
 	first.Close()
 	os.Remove(path)
-	if s.datagram([]byte("b")) {
+	if s.send([]byte("b"), []int{1}) == 0 {
 		t.Error("a line was delivered to nobody")
 	}
 	second, err := net.ListenPacket("unixgram", path)
@@ -189,7 +189,7 @@ func TestSyslogThatRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer second.Close()
-	if !s.datagram([]byte("c")) {
+	if s.send([]byte("c"), []int{1}) > 0 {
 		t.Error("the line after the restart was lost")
 	}
 	second.SetReadDeadline(time.Now().Add(10 * time.Second))

@@ -1,27 +1,24 @@
 package log
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"gatehouse/internal/sock"
 )
 
 // Options describe one log line of the configuration.
 type Options struct {
-	// Network is "udp" or "unixgram" with Addr a host:port or a path, or "writer" with Writer set.
+	// Network is "udp" or "unixgram" with Addr a host:port or a path, "writer" with Writer set, or "ring" with Ring set.
 	Network string
 	Addr    string
 	Writer  io.Writer // stdout, stderr or an inherited descriptor; each Write holds whole lines
+	Ring    *Ring
 
 	Facility string // "" is local0
 	Format   string // "" is "rfc3164" with a Hostname, else "local"
@@ -32,6 +29,8 @@ type Options struct {
 	Hostname string // log-send-hostname
 
 	Queue int // bytes that may wait; 0: 1 MiB
+
+	Say func(level, text string) // is told, once each, that the target takes no lines and that it does again; nil: nobody. It may take its time.
 }
 
 const (
@@ -49,6 +48,7 @@ type Target struct {
 	pid      string
 	dropped  atomic.Uint64
 	wake     chan struct{} // holds one token while lines wait
+	full     chan struct{} // holds one token when lines were dropped since Run last looked
 
 	mu    sync.Mutex
 	lines []byte // guarded by mu: waiting lines, each with its newline
@@ -84,7 +84,7 @@ func New(o Options) (*Target, error) {
 	if o.Queue <= 0 {
 		o.Queue = defaultQueue
 	}
-	t := &Target{o: o, pid: strconv.Itoa(os.Getpid()), wake: make(chan struct{}, 1)}
+	t := &Target{o: o, pid: strconv.Itoa(os.Getpid()), wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
 	var errs [3]error
 	t.facility, errs[0] = ParseFacility(o.Facility)
 	t.max, errs[1] = ParseLevel(o.Level)
@@ -93,7 +93,7 @@ func New(o Options) (*Target, error) {
 		return nil, err
 	}
 	switch {
-	case o.Network == "writer" && o.Writer != nil, (o.Network == "udp" || o.Network == "unixgram") && o.Addr != "":
+	case o.Network == "writer" && o.Writer != nil, o.Network == "ring" && o.Ring != nil, (o.Network == "udp" || o.Network == "unixgram") && o.Addr != "":
 		return t, nil
 	}
 	return nil, fmt.Errorf("log target %q %q names no place", o.Network, o.Addr)
@@ -114,14 +114,19 @@ func (t *Target) write(level Level, tag string, line Line) {
 		tag = t.o.Tag
 	}
 	now := time.Now()
+	if t.o.Ring != nil {
+		t.o.Ring.write(t, level, tag, line, now)
+		return
+	}
 	t.mu.Lock()
 	start := len(t.lines)
 	if start >= t.o.Queue {
 		t.mu.Unlock()
 		t.dropped.Add(1)
+		signal(t.full)
 		return
 	}
-	t.lines = t.header(t.lines, level, tag, line.SD, now)
+	t.lines = t.header(t.lines, t.o.Format, level, tag, line.SD, now)
 	at := len(t.lines)
 	t.lines = append(t.lines, line.Text...)
 	if n := start + t.o.Len - 1; len(t.lines) > n {
@@ -134,10 +139,15 @@ func (t *Target) write(level Level, tag string, line Line) {
 	t.ends = append(t.ends, len(t.lines))
 	t.mu.Unlock()
 	if start == 0 {
-		select {
-		case t.wake <- struct{}{}:
-		default:
-		}
+		signal(t.wake)
+	}
+}
+
+// signal leaves a token unless there is one.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -149,114 +159,4 @@ func oneLine(b []byte) {
 			b[i] = ' '
 		}
 	}
-}
-
-// Run delivers lines until ctx is done, then what still waits, for at most sendTimeout.
-func (t *Target) Run(ctx context.Context) error {
-	quit := make(chan struct{})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		t.deliver(quit)
-	}()
-	<-ctx.Done()
-	close(quit)
-	// A descriptor whose reader hangs cannot be given a deadline; the process must end all the same.
-	timer := time.NewTimer(sendTimeout)
-	defer timer.Stop()
-	select {
-	case <-ended:
-	case <-timer.C:
-	}
-	return nil
-}
-
-func (t *Target) deliver(quit <-chan struct{}) {
-	s := sender{o: &t.o}
-	defer s.close()
-	var lines []byte
-	var ends []int
-	for last := false; ; {
-		t.mu.Lock()
-		lines, t.lines = t.lines, lines[:0]
-		ends, t.ends = t.ends, ends[:0]
-		t.mu.Unlock()
-		if lost := s.send(lines, ends); lost > 0 {
-			t.dropped.Add(uint64(lost))
-		}
-		if cap(lines) > keepQueue {
-			lines = nil
-		}
-		if last && len(ends) == 0 {
-			return
-		}
-		if len(ends) > 0 {
-			continue
-		}
-		select {
-		case <-t.wake:
-		case <-quit:
-			last = true
-		}
-	}
-}
-
-// sender holds the socket of a target; it belongs to the goroutine of deliver.
-type sender struct {
-	o    *Options
-	conn net.Conn
-	out  *sock.IO // of conn
-}
-
-func (s *sender) close() {
-	if s.conn != nil {
-		s.conn.Close()
-		s.conn = nil
-	}
-}
-
-// send delivers lines and returns how many were lost.
-func (s *sender) send(lines []byte, ends []int) (lost int) {
-	if len(ends) == 0 {
-		return 0
-	}
-	if s.o.Network == "writer" {
-		if n, err := s.o.Writer.Write(lines); err != nil {
-			for _, end := range ends {
-				if end > n {
-					lost++
-				}
-			}
-		}
-		return lost
-	}
-	start := 0
-	for _, end := range ends {
-		if !s.datagram(lines[start:end]) {
-			lost++
-		}
-		start = end
-	}
-	return lost
-}
-
-// datagram sends one line, connecting again once when the socket broke: a syslog daemon that restarts leaves a dead one behind.
-func (s *sender) datagram(line []byte) bool {
-	for try := 0; try < 2; try++ {
-		if s.conn == nil {
-			c, err := net.DialTimeout(s.o.Network, s.o.Addr, sendTimeout)
-			if err != nil {
-				return false
-			}
-			s.conn, s.out = c, sock.New(c)
-		}
-		_ = s.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
-		if _, err := s.out.Write(line); err == nil {
-			return true
-		} else if errors.Is(err, os.ErrDeadlineExceeded) {
-			return false
-		}
-		s.close()
-	}
-	return false
 }

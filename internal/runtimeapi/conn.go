@@ -196,6 +196,24 @@ func (c *Conn) Ended(d time.Duration) bool {
 	return errors.Is(err, io.EOF)
 }
 
+// Listen closes input when the peer says something or closes its side; what it said by the time of stop is dropped. In between the
+// goroutine that owns the connection may write. stop returns when nobody listens any more.
+func (c *Conn) Listen() (input <-chan struct{}, stop func(), err error) {
+	if err := c.StartCopy(); err != nil {
+		return nil, nil, err
+	}
+	came := make(chan struct{})
+	go func() {
+		defer close(came)
+		_, _ = c.br.Peek(1) // an end and an error count as input
+	}()
+	return came, func() {
+		c.StopCopy()
+		<-came
+		_, _ = c.br.Discard(c.br.Buffered())
+	}, nil
+}
+
 // StartCopy takes the timeout off reads, for CopyTo.
 func (c *Conn) StartCopy() error {
 	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {

@@ -24,6 +24,9 @@ func (w *Worker) commands() []Command {
 	if w.o.Tables != nil {
 		all = append(all, w.tableCommands())
 	}
+	if w.o.Sinks != nil {
+		all = append(all, w.eventCommands())
+	}
 	return slices.Concat(all...)
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"gatehouse/internal/engine"
 	"gatehouse/internal/pattern"
 )
 
@@ -93,7 +94,7 @@ var hiddenHelp = map[string]string{
 }
 
 func TestRuntimeAPIPageIsCurrent(t *testing.T) {
-	worker, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}, Patterns: noPatterns, Tables: func() []*table.Table { return nil }})
+	worker, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}, Patterns: noPatterns, Tables: func() []*table.Table { return nil }, Sinks: func() []engine.Sink { return nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

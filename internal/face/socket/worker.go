@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"gatehouse/internal/engine"
 	"gatehouse/internal/pattern"
 	"gatehouse/internal/runtimeapi"
 	"gatehouse/internal/table"
@@ -29,6 +30,8 @@ type Options struct {
 	GetSocks func(c *net.UnixConn) error
 	// Tables lists the stick tables, in the order in which they are shown; nil: there are no commands for them.
 	Tables func() []*table.Table
+	// Sinks lists the places that events go to, for show events; nil: there is no such command.
+	Sinks func() []engine.Sink
 	// Extra are commands of other rooms.
 	Extra []Command
 	// Failed is told of a session that panicked; nil drops it. The session ends, others go on.

@@ -1,0 +1,5 @@
+//go:build linux && arm64 && !race
+
+package sock
+
+const sysSendmmsg = 269
