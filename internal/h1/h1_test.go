@@ -237,7 +237,7 @@ func TestResponses(t *testing.T) {
 		{in: "HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", out: "HTTP/1.1 200 \r\ncontent-length: 0\r\n\r\n", keep: true},
 		{in: "HTTP/1.1 200 Tr\xe8s bien\t!\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", out: "HTTP/1.1 200 Tr\xe8s bien\t!\r\ncontent-length: 1\r\n\r\nx"},
 		{in: "HTTP/1.1 200 OK\r\n\r\nto the end", out: "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nto the end"},
-		{in: "HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", out: "HTTP/1.1 204 No\r\n\r\n", keep: true},
+		{in: "HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", out: "HTTP/1.1 204 No\r\n\r\n", keep: false},
 		{in: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", bodyless: true, out: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", keep: true},
 		{in: "HTTP/1.1 200 OK\r\n\r\n", bodyless: true, out: "HTTP/1.1 200 OK\r\n\r\n", keep: true},
 		{in: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", out: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n"},

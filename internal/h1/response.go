@@ -103,6 +103,9 @@ func (h *head) frameResponse(res *stream.Response, bodyless, connect bool) (stre
 		res.Body = stream.BodyTunnel
 		return stream.BodyTunnel, nil
 	case res.Status < 200 || res.Status == 204:
+		if h.hasCoding { // whoever codes a body where none can be might send it
+			res.KeepAlive = false
+		}
 		return stream.BodyNone, nil
 	}
 	switch {

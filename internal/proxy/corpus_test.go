@@ -17,36 +17,68 @@ import (
 
 // TestCorpusForwardsNothingAmbiguous is figure F18: every input of the corpus is either refused or forwarded as requests that a strict
 // reader and net/http's both delimit as we did. The server behind the edge counts what it reads; the client counts that server's answers.
+// The same holds where `http-strict off` lets more through, where rules rewrite heads, and where requests are kept whole and sent again.
 func TestCorpusForwardsNothingAmbiguous(t *testing.T) {
-	srv := newStrictServer(t)
-	e := newEdge(t, srv.addr, func(o *setup) {
-		o.b.NoAbortOnClose = true // the client shuts its side as soon as it has sent
-		o.b.ServerClose = true
-		o.s.Reuse = "never"
-	})
-	go func() {
-		for range e.lines {
-		}
-	}()
+	for _, tc := range []struct {
+		name    string
+		change  func(*testing.T, *setup)
+		loose   bool // requests without Host, or with another one than RFC 9110 has, may pass
+		stutter bool // the server closes each second connection without an answer
+	}{
+		{name: "strict"},
+		{name: "loose", loose: true, change: func(_ *testing.T, o *setup) { o.f.NoHostOK, o.f.Connect, o.f.UserOK = true, true, true }},
+		{name: "rewritten", change: func(t *testing.T, o *setup) {
+			o.f.ForwardFor = &ForwardFor{}
+			o.f.HTTPRequest = requestRules(t, "set-header x-path %[path]", "set-header x-copy %[req.hdr(a)]", "replace-path (.*) /p\\1", "del-header a", "add-header x-len %[req.hdr(content-length)]",
+				"set-method PUT if { method POST }", "replace-header tr (.*) x\\1", "set-query %[query]&q=1")
+		}},
+		{name: "kept and sent again", stutter: true, change: func(t *testing.T, o *setup) {
+			o.f.HTTPRequest = requestRules(t, "wait-for-body time 20s at-least 2")
+			o.b.BufferRequest = true
+			o.b.RetryOn, o.s.Retries = &RetryOn{Empty: true, Junk: true, Timeout: true}, 1
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			srv := newStrictServer(t)
+			srv.loose, srv.stutter = tc.loose, tc.stutter
+			e := newEdge(t, srv.addr, func(o *setup) {
+				o.b.NoAbortOnClose = true // the client shuts its side as soon as it has sent
+				o.b.ServerClose = true
+				o.s.Reuse = "never"
+				if tc.change != nil {
+					tc.change(t, o)
+				}
+			})
+			go func() {
+				for range e.lines {
+				}
+			}()
+			runCorpus(t, e, srv)
+		})
+	}
+}
+
+func runCorpus(t *testing.T, e *edge, srv *strictServer) {
 	inputs := corpus()
 	if len(inputs) < 1500 {
 		t.Fatalf("only %d inputs", len(inputs))
 	}
-	through, ambiguous := 0, 0
+	through, ambiguous, again := 0, 0, 0
 	for _, in := range inputs {
 		answers := ask1(t, e, in)
 		seen := srv.take()
-		through += len(seen.requests)
+		through, again = through+len(seen.requests), again+len(seen.dropped)
 		if why := seen.ambiguous(answers); why != "" {
 			if ambiguous++; ambiguous <= 10 {
 				t.Errorf("%.200q: %s\nserver got %.300q", in, why, seen.raw)
 			}
 		}
 	}
-	if ambiguous > 0 || through < 100 || through > len(inputs) {
-		t.Errorf("%d of %d inputs ambiguous, %d requests forwarded", ambiguous, len(inputs), through)
+	if ambiguous > 0 || through < 100 || through > len(inputs) || srv.stutter && again < 100 {
+		t.Errorf("%d of %d inputs ambiguous, %d requests forwarded, %d twice", ambiguous, len(inputs), through, again)
 	}
-	t.Logf("%d inputs, %d requests forwarded, %d ambiguous", len(inputs), through, ambiguous)
+	t.Logf("%d inputs, %d requests forwarded, %d twice, %d ambiguous", len(inputs), through, again, ambiguous)
 }
 
 // ask1 sends one input on a connection of its own and returns how many answers of the server came back.
@@ -151,16 +183,20 @@ func corpus() []string {
 
 // strictServer reads requests as RFC 9112 has them and no other way, and answers each.
 type strictServer struct {
-	addr string
-	mu   sync.Mutex
-	idle *sync.Cond // of mu: no connection is open
-	open int        // guarded by mu
-	seen sightings  // guarded by mu
+	addr    string
+	loose   bool // a request of HTTP/1.1 needs no Host, and any visible one will do
+	stutter bool // the requests of each second connection get no answer
+	mu      sync.Mutex
+	idle    *sync.Cond // of mu: no connection is open
+	open    int        // guarded by mu, as the rest
+	conns   int
+	seen    sightings
 }
 
 // sightings are what reached the server since the last take.
 type sightings struct {
-	requests []string // complete ones
+	requests []string // complete ones that were answered
+	dropped  []string // complete ones that were not
 	raw      string
 	fault    string // why the rest is no request
 }
@@ -211,6 +247,10 @@ func (s *strictServer) serve(c net.Conn) {
 		s.mu.Unlock()
 	}()
 	_ = c.SetDeadline(time.Now().Add(long))
+	s.mu.Lock()
+	s.conns++
+	silent := s.stutter && s.conns%2 == 1
+	s.mu.Unlock()
 	var got []byte
 	buf := make([]byte, 4096)
 	for {
@@ -220,16 +260,21 @@ func (s *strictServer) serve(c net.Conn) {
 		got = append(got, buf[:n]...)
 		answers := ""
 		for len(got) > 0 {
-			size, fault := delimit(got)
+			size, fault := delimit(got, s.loose)
 			if fault != "" {
 				s.seen.fault = fault
 			}
 			if size == 0 {
 				break
 			}
+			if silent {
+				s.seen.dropped = append(s.seen.dropped, string(got[:size]))
+				err = io.EOF
+				break
+			}
 			s.seen.requests = append(s.seen.requests, string(got[:size]))
+			answers += "HTTP/1.1 " + statusFor(got) + " No\r\nX-Strict: yes\r\nContent-Length: 0\r\n\r\n"
 			got = got[size:]
-			answers += "HTTP/1.1 200 OK\r\nX-Strict: yes\r\nContent-Length: 0\r\n\r\n"
 		}
 		fault := s.seen.fault != ""
 		s.mu.Unlock()
@@ -237,6 +282,14 @@ func (s *strictServer) serve(c net.Conn) {
 			return
 		}
 	}
+}
+
+// statusFor refuses CONNECT: a tunnel is no request any more.
+func statusFor(request []byte) string {
+	if bytes.HasPrefix(request, []byte("CONNECT ")) {
+		return "405"
+	}
+	return "200"
 }
 
 var (
@@ -249,7 +302,7 @@ var (
 )
 
 // delimit returns the length of the request that b starts with, 0 while it is incomplete, and why it is none.
-func delimit(b []byte) (size int, fault string) {
+func delimit(b []byte, loose bool) (size int, fault string) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {
 		return 0, ""
@@ -276,7 +329,7 @@ func delimit(b []byte) (size int, fault string) {
 			}
 			chunked = true
 		case "host":
-			if hosts++; hosts > 1 || !hostText.MatchString(value) {
+			if hosts++; hosts > 1 || !loose && !hostText.MatchString(value) {
 				return 0, fmt.Sprintf("host %q", l)
 			}
 		}
@@ -284,7 +337,7 @@ func delimit(b []byte) (size int, fault string) {
 	if chunked && length != "" {
 		return 0, "two framings"
 	}
-	if hosts == 0 && strings.HasSuffix(lines[0], "1.1") {
+	if hosts == 0 && !loose && strings.HasSuffix(lines[0], "1.1") {
 		return 0, "no host"
 	}
 	size = end + 4
@@ -364,6 +417,11 @@ func (s sightings) ambiguous(answers int) string {
 	}
 	if len(s.requests) != answers {
 		return fmt.Sprintf("the server read %d requests, the client got %d of its answers", len(s.requests), answers)
+	}
+	for i, text := range s.dropped {
+		if i < len(s.requests) && s.requests[i] != text {
+			return fmt.Sprintf("sent again as %q", s.requests[i])
+		}
 	}
 	for _, text := range s.requests {
 		// The other reader judges framing only: it holds targets against rules of its own.
