@@ -145,11 +145,11 @@ func (cl *client) closeGently() {
 	}
 }
 
-// dropUnread takes what has arrived off the socket: closing over unread bytes would reset the connection.
+// dropUnread takes what has arrived off the socket, within bounds: closing over unread bytes would reset the connection.
 func (cl *client) dropUnread() {
 	b := cl.handlePool().Get()
 	defer cl.handlePool().Put(b)
-	for n := len(b.B); n == len(b.B); {
+	for n, left := len(b.B), lingerBytes; n == len(b.B) && left > 0; left -= n {
 		n, _ = cl.wire.ReadNow(b.B)
 	}
 }
