@@ -10,6 +10,9 @@ import (
 // partial says of entries that do less than the manual says what they leave out.
 var partial = map[string]string{}
 
+// misplaced are actions that other places know only to say where they belong.
+var misplaced = map[string]place{"expect-proxy": atSession | atContent}
+
 // KeywordsMarkdown renders the tables of this package, and the names that only HAProxy 3.4 knows, for docs/keywords.md.
 func KeywordsMarkdown() string {
 	var b strings.Builder
@@ -20,12 +23,14 @@ func KeywordsMarkdown() string {
 		{"tcp-request session", atSession}, {"tcp-request content", atContent}, {"tcp-response content", atTCPResponse}} {
 		page := newPage("Actions of " + set.name)
 		for _, a := range actions {
-			if a.where&set.at != 0 {
+			if a.where&^misplaced[a.name]&set.at != 0 {
 				page.supports(a.name, a.doc)
 			}
 		}
 		for _, name := range allActionNames(set.at) {
-			page.knows(name)
+			if misplaced[name]&set.at == 0 {
+				page.knows(name)
+			}
 		}
 		page.write(&b)
 	}
