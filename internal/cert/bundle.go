@@ -413,6 +413,3 @@ func (b *Bundle) IssuerPEM() []byte {
 	}
 	return appendBlock(nil, "CERTIFICATE", b.Issuer())
 }
-
-// HasChain tells whether any chain certificate is sent.
-func (b *Bundle) HasChain() bool { return len(b.chain) > 0 }

@@ -47,10 +47,6 @@ func typeName(px *Proxy) string {
 	return px.Kind
 }
 
-func (p *parser) proxyAlert(px *Proxy, format string, args ...any) {
-	p.late(LevelAlert, px.Pos, format, args...)
-}
-
 func (p *parser) finishProxy(px *Proxy) {
 	st := p.state[px]
 	fe, be := sides(px.Kind)

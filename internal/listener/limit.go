@@ -35,12 +35,6 @@ func (l *Limit) Max() int { return int(l.max.Load()) }
 // Len is how many connections count against the limit now.
 func (l *Limit) Len() int { return int(l.n.Load()) }
 
-// Full reports whether another connection would have to wait.
-func (l *Limit) Full() bool {
-	max := l.max.Load()
-	return max > 0 && l.n.Load() >= max
-}
-
 // TryAcquire counts one connection if there is room.
 func (l *Limit) TryAcquire() bool {
 	for {

@@ -30,16 +30,6 @@ var methodNames = [...]string{"found", "bool", "int", "ip", "bin", "len", "str",
 
 func (m Method) String() string { return methodNames[m] }
 
-// MethodNamed finds a method by the word behind -m.
-func MethodNamed(name string) (Method, bool) {
-	for m, n := range methodNames[:Regm] {
-		if n == name {
-			return Method(m), true
-		}
-	}
-	return 0, false
-}
-
 // Use is what a view looks for. Uses that are equal share one view.
 type Use struct {
 	Method Method

@@ -73,6 +73,3 @@ var builtin = func() *ErrorPages {
 	}
 	return e
 }()
-
-// BuiltinPage is the page of a status that no configuration sets; nil for a status without one.
-func BuiltinPage(status int) *rule.Answer { return builtin.page(status) }
