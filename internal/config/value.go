@@ -64,7 +64,10 @@ func ParseTime(s string, unit time.Duration) (time.Duration, error) {
 		return 0, ErrTimeOver
 	}
 	d := time.Duration(n) * own
-	units := (d + unit - 1) / unit
+	units := d / unit
+	if d%unit > 0 {
+		units++
+	}
 	if units > math.MaxInt32 {
 		return 0, ErrTimeOver
 	}

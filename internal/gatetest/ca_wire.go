@@ -51,7 +51,7 @@ func (w wire) RoundTrip(req *http.Request) (*http.Response, error) {
 			}
 			return nil, errBroken
 		}
-		body, err := io.ReadAll(resp.Body)
+		body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 		if err != nil {
 			return nil, err
 		}
