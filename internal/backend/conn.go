@@ -91,11 +91,12 @@ func (c *Conn) close() {
 // handshake puts TLS on the connection. The deadline of ctx bounds it.
 func (c *Conn) handshake(ctx context.Context) error {
 	t := tls.Client(c.raw, c.Server.tls.config(c.SNI))
+	c.Conn = t
 	if err := t.HandshakeContext(ctx); err != nil {
 		return err
 	}
 	c.facts = factsOf(t.ConnectionState())
-	c.Conn, c.TLS = t, true
+	c.TLS = true
 	c.Server.life.counters.SSLConns.Add(1)
 	if t.ConnectionState().DidResume {
 		c.Server.life.counters.SSLResumed.Add(1)

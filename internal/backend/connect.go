@@ -106,7 +106,7 @@ func (b *Backend) onServer(ctx context.Context, s *stream.Stream, srv *Server, o
 	w := srv.wish(s)
 	if !o.Fresh {
 		if c := b.reused(srv, &w, o); c != nil {
-			s.BackTLS = c.facts
+			s.BackTLS, s.BackErr, s.BackConn = c.facts, 0, true
 			s.Log.Connected = s.Log.Queued
 			return c, nil
 		}
@@ -188,18 +188,25 @@ func (s *Server) open(ctx context.Context, st *stream.Stream, w *wish) (*Conn, *
 	defer cancel()
 	s.life.counters.Connects.Add(1)
 	s.backend.counters.Connects.Add(1)
+	if st != nil {
+		st.BackTLS, st.BackErr, st.BackConn = nil, 0, true
+	}
 	raw, err := s.backend.dial(withPackets(within, w.packets), s.network, s.addressFor(clientPort(st)))
 	if err != nil {
+		s.failed(st, nil, connectErr(err), 0)
 		return nil, s.failure(ctx, within, ConnectFailed, err)
 	}
 	c := newConn(s, raw, w)
 	if err := c.greet(within); err != nil {
 		c.close()
+		s.failed(st, c, connectErr(err), 0)
 		return nil, s.failure(ctx, within, ConnectFailed, err)
 	}
 	if s.tls != nil {
 		if err := c.handshake(within); err != nil {
 			c.close()
+			bc, packed := handshakeErr(err)
+			s.failed(st, c, bc, packed)
 			s.life.counters.SSLFailed.Add(1)
 			return nil, s.failure(ctx, within, HandshakeFailed, err)
 		}

@@ -128,11 +128,11 @@ func (o *TLSOptions) verify(state tls.ConnectionState, presented string, chosen 
 	}
 	chains, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 	if err != nil {
-		return err
+		return &verifyError{bcHandshake, err}
 	}
 	if o.Revoked != nil {
 		if err := o.Revoked(chains[0]); err != nil {
-			return err
+			return &verifyError{bcHandshake, err}
 		}
 	}
 	// A name from `sni` goes before verifyhost (manual, "verifyhost"). One that was only taken from the client's Host does not:
@@ -144,7 +144,11 @@ func (o *TLSOptions) verify(state tls.ConnectionState, presented string, chosen 
 	if name == "" || named(leaf, name) {
 		return nil
 	}
-	return fmt.Errorf("the server's certificate is not for %q", name)
+	bc := bcMismatch
+	if presented != "" {
+		bc = bcMismatchSNI
+	}
+	return &verifyError{bc, fmt.Errorf("the server's certificate is not for %q", name)}
 }
 
 // named reports whether a certificate is for name. Names with control bytes never match; a wildcard stands for exactly one label.

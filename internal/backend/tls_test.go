@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -11,7 +12,9 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -238,5 +241,24 @@ func TestServerNamesThatAreNone(t *testing.T) {
 	s.o.SNI = func(dst []byte, _ *stream.Stream) []byte { return append(dst, "fixed.test"...) }
 	if got := string(s.serverName(forHost("a.test"))); got != "fixed.test" {
 		t.Errorf("sni expression: %q", got)
+	}
+}
+
+func TestFailuresOfConnectionsHaveHAProxysNumbers(t *testing.T) {
+	for _, row := range []struct {
+		err        error
+		bc, packed int
+	}{
+		{&verifyError{bcMismatch, errors.New("x")}, 32, 20<<23 | 134}, {io.ErrUnexpectedEOF, 34, 0}, {context.DeadlineExceeded, 0, 0},
+		{tls.RecordHeaderError{}, 34, 20<<23 | 267}, {syscall.ECONNRESET, 34, 0}, {errors.New("tls: server selected unsupported protocol version 303"), 34, 20<<23 | 258},
+	} {
+		if bc, packed := handshakeErr(row.err); bc != row.bc || packed != row.packed {
+			t.Errorf("%v: %d %d, want %d %d", row.err, bc, packed, row.bc, row.packed)
+		}
+	}
+	for err, want := range map[error]int{syscall.ECONNREFUSED: 47, syscall.EPIPE: 57, os.ErrDeadlineExceeded: 0, errors.New("other"): 6} {
+		if got := connectErr(err); got != want {
+			t.Errorf("%v: %d, want %d", err, got, want)
+		}
 	}
 }

@@ -194,17 +194,18 @@ func CipherSuites13(list string) ([]uint16, error) {
 
 type curve struct {
 	id    tls.CurveID
-	names []string // the first is the one printed
+	names []string
+	shown string // SSL_get0_group_name's name, in HAProxy's capitals
 }
 
 var curves = []curve{
-	{tls.X25519MLKEM768, []string{"X25519MLKEM768"}},
-	{tls.SecP256r1MLKEM768, []string{"SecP256r1MLKEM768"}},
-	{tls.SecP384r1MLKEM1024, []string{"SecP384r1MLKEM1024"}},
-	{tls.X25519, []string{"X25519", "x25519"}},
-	{tls.CurveP256, []string{"P-256", "prime256v1", "secp256r1"}},
-	{tls.CurveP384, []string{"P-384", "secp384r1"}},
-	{tls.CurveP521, []string{"P-521", "secp521r1"}},
+	{tls.X25519MLKEM768, []string{"X25519MLKEM768"}, "X25519MLKEM768"},
+	{tls.SecP256r1MLKEM768, []string{"SecP256r1MLKEM768"}, "SECP256R1MLKEM768"},
+	{tls.SecP384r1MLKEM1024, []string{"SecP384r1MLKEM1024"}, "SECP384R1MLKEM1024"},
+	{tls.X25519, []string{"X25519", "x25519"}, "X25519"},
+	{tls.CurveP256, []string{"P-256", "prime256v1", "secp256r1"}, "SECP256R1"},
+	{tls.CurveP384, []string{"P-384", "secp384r1"}, "SECP384R1"},
+	{tls.CurveP521, []string{"P-521", "secp521r1"}, "SECP521R1"},
 }
 
 // unusedCurves are groups OpenSSL knows and crypto/tls lacks; a list may name them beside others.
@@ -237,7 +238,7 @@ func CurveIDs(list string) ([]tls.CurveID, error) {
 func CurveName(id tls.CurveID) string {
 	for _, c := range curves {
 		if c.id == id {
-			return c.names[0]
+			return c.shown
 		}
 	}
 	return fmt.Sprintf("0x%04x", uint16(id))

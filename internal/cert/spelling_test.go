@@ -71,7 +71,7 @@ func TestCurves(t *testing.T) {
 			t.Errorf("%q gives %v, want an error", bad, ids)
 		}
 	}
-	if got := CurveName(tls.CurveP256); got != "P-256" {
+	if got := CurveName(tls.CurveP256); got != "SECP256R1" {
 		t.Errorf("P-256 is named %s", got)
 	}
 }

@@ -1,9 +1,40 @@
 package cert
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"reflect"
 	"strconv"
 )
+
+// OpenSSL's reasons of the library "SSL routines" (20) that a handshake here can fail for. An alert from the peer is ReasonAlert and its number.
+const (
+	ReasonVerifyFailed   = 134
+	ReasonNoSharedGroups = 101
+	ReasonHTTPRequest    = 156
+	ReasonNoSharedCipher = 193
+	ReasonNoClientCert   = 199
+	ReasonCallbackFailed = 234
+	ReasonUnsupported    = 258
+	ReasonWrongVersion   = 267
+	ReasonAlert          = 1000
+)
+
+// SSLCode is OpenSSL's packed error code of a reason, as ssl_fc_err and ssl_bc_err tell it.
+func SSLCode(reason int) int { return 20<<23 | reason }
+
+// AlertOf is the number of the alert that the peer of a handshake sent, -1 when err is something else. The type of it is crypto/tls's own, a uint8.
+func AlertOf(err error) int {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" || op.Err == nil {
+		return -1
+	}
+	if v := reflect.ValueOf(op.Err); v.Kind() == reflect.Uint8 {
+		return int(v.Uint())
+	}
+	return -1
+}
 
 // SSLError prints one of OpenSSL's packed error codes as ERR_error_string(3) does: "error:0A000418:SSL routines::tlsv1 alert unknown ca". "" for 0.
 func SSLError(code int) string {
@@ -20,7 +51,7 @@ func SSLError(code int) string {
 
 // sslReasons are OpenSSL 3.0's texts of the reasons that a handshake here can fail for; from 1000 on they are alerts of the peer.
 var sslReasons = map[int]string{
-	134: "certificate verify failed", 156: "http request", 193: "no shared cipher", 199: "peer did not return a certificate",
+	101: "no suitable key share", 134: "certificate verify failed", 156: "http request", 193: "no shared cipher", 199: "peer did not return a certificate",
 	234: "callback failed", 258: "unsupported protocol", 267: "wrong version number",
 
 	1010: "sslv3 alert unexpected message", 1020: "sslv3 alert bad record mac", 1021: "tlsv1 alert decryption failed",

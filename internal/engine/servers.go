@@ -19,7 +19,7 @@ import (
 
 // server makes the options of one server line; false when it cannot be used.
 func (b *builder) server(g *proxyGen, s *config.Server, c *rule.Compiler) (backend.ServerOptions, bool) {
-	o := backend.ServerOptions{Line: *s}
+	o := backend.ServerOptions{Line: *s, NoAutoSNI: s.SNIAuto != nil && !*s.SNIAuto}
 	if s.Addr.Network == "tcp" && !s.Addr.IP.IsValid() && s.Addr.Host != "" {
 		ip, err := host.Resolve(b.ctx, b.e.o.Host, s.Addr.Host, s.Addr.Family)
 		switch {

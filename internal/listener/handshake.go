@@ -8,7 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
-	"reflect"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,6 +42,9 @@ type notes struct {
 	hello    *stream.Hello
 	against  string // what a client certificate is verified against
 	read     bool   // anything came from the client
+	greeted  bool   // a whole ClientHello
+	offered  uint16 // the newest version that it offered
+	shown    []*x509.Certificate
 	verified verdict
 	refused  bool // a fatal alert has been sent
 }
@@ -71,8 +74,11 @@ func (w *wire) Write(p []byte) (int, error) {
 	return w.io.Write(p)
 }
 
-func (w *wire) seen(hello *tls.ClientHelloInfo) { w.notes.sni = hello.ServerName }
-func (w *wire) chose(name string, own []byte)   { w.notes.crt, w.notes.own = name, own }
+func (w *wire) seen(hello *tls.ClientHelloInfo) {
+	w.notes.sni, w.notes.greeted, w.notes.offered = hello.ServerName, true, newest(hello.SupportedVersions)
+}
+
+func (w *wire) chose(name string, own []byte) { w.notes.crt, w.notes.own = name, own }
 
 // alertUnrecognizedName is the alert for a server name that is not served here (RFC 6066 section 3).
 const alertUnrecognizedName = 112
@@ -88,7 +94,7 @@ func (w *wire) verify(t *trust, o *cert.Options, certs []*x509.Certificate) erro
 	if len(certs) == 0 {
 		return nil // RequireAnyClientCert has seen to it where one is required
 	}
-	w.notes.verified = t.judge(certs, o, time.Now())
+	w.notes.verified, w.notes.shown = t.judge(certs, o, time.Now()), certs
 	return w.notes.verified.err()
 }
 
@@ -121,7 +127,8 @@ func (l *Listener) shake(ctx context.Context, s *settings, nc net.Conn, c *strea
 	err := t.Handshake()
 	c.Handshake = time.Since(c.Accepted)
 	if err != nil {
-		failed(s, c, w.notes, err)
+		state := t.ConnectionState()
+		failed(s, c, w.notes, &state, err)
 		return
 	}
 	nc.SetDeadline(time.Time{})
@@ -157,7 +164,7 @@ func keep(*[14 << 10]byte) {}
 
 // settled are the facts of a finished handshake.
 func settled(state *tls.ConnectionState, n *notes) *stream.TLS {
-	return &stream.TLS{
+	facts := &stream.TLS{
 		SNI:        n.sni,
 		ALPN:       state.NegotiatedProtocol,
 		Version:    state.Version,
@@ -170,15 +177,31 @@ func settled(state *tls.ConnectionState, n *notes) *stream.TLS {
 		ClientRoot: n.verified.root,
 		Unique:     state.TLSUnique,
 		Hello:      n.hello,
-		VerifyErr:  n.verified.last,
-		CAErr:      n.verified.ca,
-		CAErrDepth: n.verified.caDepth,
+		VerifyErr:  int16(n.verified.last),
 	}
+	if !state.DidResume {
+		n.verified.tell(facts)
+	}
+	return facts
+}
+
+// tell notes what a verification that just took place has found.
+func (v *verdict) tell(t *stream.TLS) {
+	t.VerifyErr, t.CrtErr, t.CAErr, t.CAErrDepth = int16(v.last), int16(v.crt), int16(v.ca), int16(v.caDepth)
 }
 
 // failed counts and tells a handshake that came to nothing.
-func failed(s *settings, c *stream.Conn, n *notes, err error) {
-	c.TLS = &stream.TLS{SNI: n.sni, Hello: n.hello, Crt: n.crt, OwnCert: n.own, VerifyErr: n.verified.last, CAErr: n.verified.ca, CAErrDepth: n.verified.caDepth}
+func failed(s *settings, c *stream.Conn, n *notes, state *tls.ConnectionState, err error) {
+	c.TLS = &stream.TLS{SNI: n.sni, Hello: n.hello, Crt: n.crt, OwnCert: n.own, Failed: true, ClientCert: n.shown, ClientRoot: n.verified.root, Version: state.Version}
+	n.verified.tell(c.TLS)
+	switch {
+	case state.Version >= tls.VersionTLS13:
+		c.TLS.Cipher = state.CipherSuite // up to TLS 1.2 it counts once the handshake is over
+	case state.Version == 0 && n.offered != 0:
+		c.TLS.Version = min(n.offered, tls.VersionTLS13)
+	case state.Version == 0:
+		c.TLS.Version = tls.VersionTLS13 // what OpenSSL calls a session about which nothing is settled
+	}
 	c.FcErr, c.TLS.Err = reason(n, err)
 	for _, k := range [...]*stats.Counters{s.Counters, s.Own} {
 		if k != nil {
@@ -224,50 +247,40 @@ var fcErrTexts = map[int]string{
 // FcErrText is HAProxy's text of an fc_err number that a listener can set, "" for others.
 func FcErrText(n int) string { return fcErrTexts[n] }
 
-// OpenSSL's packed error codes: library 20 (SSL) and a reason; an alert from the peer is reason 1000 and its number.
-const (
-	sslLibrary           = 20 << 23
-	reasonHTTPRequest    = 156
-	reasonNoSharedCipher = 193
-	reasonNoClientCert   = 199
-	reasonCallbackFailed = 234
-	reasonUnsupported    = 258
-	reasonWrongVersion   = 267
-	reasonVerifyFailed   = 134
-	reasonAlert          = 1000
-)
-
 // reason turns crypto/tls's error into fc_err and ssl_fc_err.
 func reason(n *notes, err error) (fc, packed int) {
 	var header tls.RecordHeaderError
 	switch {
 	case n.verified.bad && n.verified.badDepth > 0:
-		return fcCAFail, sslLibrary | reasonVerifyFailed
+		return fcCAFail, cert.SSLCode(cert.ReasonVerifyFailed)
 	case n.verified.bad:
-		return fcCrtFail, sslLibrary | reasonVerifyFailed
+		return fcCrtFail, cert.SSLCode(cert.ReasonVerifyFailed)
 	case errors.Is(err, errUnrecognized):
-		return fcHandshake, sslLibrary | reasonCallbackFailed
+		return fcHandshake, cert.SSLCode(cert.ReasonCallbackFailed)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fcTimeout, 0
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		if n.read {
-			return fcAbort, 0
+		if n.greeted {
+			return fcHandshake, 0
 		}
 		return fcEmpty, 0
 	case errors.As(err, &header):
 		if looksHTTP(header.RecordHeader[:]) {
-			return fcHandshake, sslLibrary | reasonHTTPRequest
+			return fcHandshake, cert.SSLCode(cert.ReasonHTTPRequest)
 		}
-		return fcHandshake, sslLibrary | reasonWrongVersion
+		return fcHandshake, cert.SSLCode(cert.ReasonWrongVersion)
 	}
-	if alert := alertOf(err); alert >= 0 {
-		return fcHandshake, sslLibrary | reasonAlert + alert
+	if alert := cert.AlertOf(err); alert >= 0 {
+		return fcHandshake, cert.SSLCode(cert.ReasonAlert + alert)
 	}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
+		if n.greeted {
+			return fcHandshake, 0
+		}
 		return fcAbort, 0
 	}
-	return fcHandshake, sslLibrary | reasonOf(err.Error())
+	return fcHandshake, cert.SSLCode(reasonOf(err.Error()))
 }
 
 func looksHTTP(b []byte) bool {
@@ -279,28 +292,21 @@ func looksHTTP(b []byte) bool {
 	return false
 }
 
-// alertOf is the number of the alert the client sent, -1 when it sent none. The type of it is crypto/tls's own, a uint8.
-func alertOf(err error) int {
-	var op *net.OpError
-	if !errors.As(err, &op) || op.Op != "remote error" || op.Err == nil {
-		return -1
-	}
-	if v := reflect.ValueOf(op.Err); v.Kind() == reflect.Uint8 {
-		return int(v.Uint())
-	}
-	return -1
-}
-
 // reasonOf maps the errors that crypto/tls keeps as texts; 40, as in handshake_failure, stands for the rest.
 func reasonOf(text string) int {
-	switch text {
-	case "tls: client didn't provide a certificate":
-		return reasonNoClientCert
-	case "tls: no cipher suite supported by both client and server":
-		return reasonNoSharedCipher
+	for _, r := range [...]struct {
+		begin  string
+		reason int
+	}{
+		{"tls: client didn't provide a certificate", cert.ReasonNoClientCert},
+		{"tls: no cipher suite supported by both client and server", cert.ReasonNoSharedCipher},
+		{"tls: no key exchanges supported by both client and server", cert.ReasonNoSharedGroups},
+		{"tls: no ECDHE curve supported by both client and server", cert.ReasonNoSharedGroups},
+		{"tls: client offered only unsupported versions", cert.ReasonUnsupported},
+	} {
+		if strings.HasPrefix(text, r.begin) {
+			return r.reason
+		}
 	}
-	if len(text) > 32 && text[:32] == "tls: client offered only unsuppo" {
-		return reasonUnsupported
-	}
-	return 40 + reasonAlert
+	return cert.ReasonAlert + 40
 }

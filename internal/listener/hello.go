@@ -13,14 +13,10 @@ const extensionVersions = 43
 
 // helloOf keeps at most size bytes of what a client offered, in HAProxy's order (manual, tune.ssl.capture-buffer-size).
 func helloOf(hello *tls.ClientHelloInfo, size int) *stream.Hello {
-	h := &stream.Hello{Version: tls.VersionTLS12}
+	// crypto/tls does not tell the version of the hello. It is the newest offered, but at most TLS 1.2 (RFC 8446 section 4.1.2). Without the
+	// extension crypto/tls derives the list from that version.
+	h := &stream.Hello{Version: min(newest(hello.SupportedVersions), tls.VersionTLS12)}
 	newer := slices.Contains(hello.Extensions, extensionVersions)
-	if !newer { // crypto/tls then derives the list from the version
-		for _, v := range hello.SupportedVersions {
-			h.Version = v
-			break
-		}
-	}
 	room := size
 	h.Ciphers = numbers(hello.CipherSuites, &room)
 	h.Extensions = numbers(hello.Extensions, &room)
@@ -44,4 +40,14 @@ func numbers[T ~uint16](list []T, room *int) []byte {
 	}
 	*room -= len(b)
 	return b
+}
+
+// newest is the newest of versions, GREASE (RFC 8701) left out; 0 without one.
+func newest(versions []uint16) (v uint16) {
+	for _, x := range versions {
+		if x>>8 == 3 {
+			v = max(v, x)
+		}
+	}
+	return v
 }

@@ -262,7 +262,7 @@ func TestFailedHandshakesAreNamed(t *testing.T) {
 		send, want string
 	}{
 		{"", "Connection closed during SSL handshake"},
-		{"\x16\x03\x01\x00\x80xx", "Connection error during SSL handshake"},
+		{"\x16\x03\x01\x00\x80xx", "Connection closed during SSL handshake"},
 		{"GET / HTTP/1.0\r\n\r\n", "SSL handshake failure (error:0A00009C:SSL routines::http request)"},
 	} {
 		c, err := net.Dial("tcp", r.Addr().String())

@@ -34,12 +34,13 @@ const (
 // verdict is what the verification of a client certificate found, in OpenSSL's terms.
 type verdict struct {
 	last     int // ssl_c_verify: the last error, counted or ignored
+	crt      int // the first error at depth 0
 	ca       int // the first error above depth 0
 	caDepth  int
 	bad      bool // an error that is not ignored
 	badCode  int
 	badDepth int
-	root     []byte // DER name of the authority that the chain ends at, as far as it could be followed
+	root     []byte // DER name of the authority that the chain leads to; of a refused one, of its end
 }
 
 func (v *verdict) err() error {
@@ -52,8 +53,11 @@ func (v *verdict) err() error {
 // finding is one error at one depth of the chain.
 type finding struct{ code, depth int }
 
-// note adds a finding.
+// note adds a finding. What comes after one that is not ignored is not looked at, as in OpenSSL.
 func (v *verdict) note(f finding, o *cert.Options) {
+	if v.bad {
+		return
+	}
 	v.last = f.code
 	ignored := o.CrtIgnoreErr
 	if f.depth > 0 {
@@ -61,6 +65,8 @@ func (v *verdict) note(f finding, o *cert.Options) {
 		if v.ca == 0 {
 			v.ca, v.caDepth = f.code, f.depth
 		}
+	} else if v.crt == 0 {
+		v.crt = f.code
 	}
 	if !v.bad && !ignored.Has(f.code) {
 		v.bad, v.badCode, v.badDepth = true, f.code, f.depth
@@ -75,7 +81,7 @@ func (t *trust) judge(certs []*x509.Certificate, o *cert.Options, now time.Time)
 		if !t.key.broken {
 			code = errChainTooLong
 		}
-		v = verdict{last: code, bad: true, badCode: code}
+		v = verdict{last: code, crt: code, bad: true, badCode: code}
 		return v
 	}
 	between := t.others.Clone()
@@ -98,7 +104,8 @@ func (t *trust) judge(certs []*x509.Certificate, o *cert.Options, now time.Time)
 		v.note(f, o)
 	}
 	if v.root == nil {
-		if path, broken := t.path(certs); len(broken) == 0 {
+		// A chain that leads to no known authority ends where the client likes. That is good for a log line, not for a rule.
+		if path, broken := t.path(certs); len(broken) == 0 || v.bad {
 			v.root = path[len(path)-1].RawSubject
 		}
 	}
@@ -178,7 +185,7 @@ func usage(path []*x509.Certificate) (found []finding) {
 	}
 	for i, c := range path[1:] {
 		if !c.IsCA {
-			found = append(found, finding{errInvalidCA, i + 1})
+			found = append(found, finding{errInvalidCA, i + 1}, finding{errPurpose, i + 1})
 		}
 	}
 	return found

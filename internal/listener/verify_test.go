@@ -58,29 +58,29 @@ func TestClientCertificatesAreJudgedAsOpenSSLDoes(t *testing.T) {
 	}{
 		{name: "good", chain: []*x509.Certificate{good}},
 		{name: "good through an intermediate", chain: []*x509.Certificate{deep, middle.crt}},
-		{name: "intermediate missing", chain: []*x509.Certificate{deep}, want: verdict{last: 21}, wantBad: true},
-		{name: "unknown authority", chain: []*x509.Certificate{stranger.client(t, x509.Certificate{}).Leaf}, want: verdict{last: 21}, wantBad: true},
-		{name: "unknown authority ignored", chain: []*x509.Certificate{stranger.client(t, x509.Certificate{}).Leaf}, o: cert.Options{CrtIgnoreErr: all}, want: verdict{last: 21}},
-		{name: "self-signed", chain: []*x509.Certificate{own}, want: verdict{last: 18}, wantBad: true},
+		{name: "intermediate missing", chain: []*x509.Certificate{deep}, want: verdict{last: 20, crt: 20}, wantBad: true},
+		{name: "unknown authority", chain: []*x509.Certificate{stranger.client(t, x509.Certificate{}).Leaf}, want: verdict{last: 20, crt: 20}, wantBad: true},
+		{name: "unknown authority ignored", chain: []*x509.Certificate{stranger.client(t, x509.Certificate{}).Leaf}, o: cert.Options{CrtIgnoreErr: all}, want: verdict{last: 21, crt: 20}},
+		{name: "self-signed", chain: []*x509.Certificate{own}, want: verdict{last: 18, crt: 18}, wantBad: true},
 		{name: "unknown root presented", chain: []*x509.Certificate{stranger.client(t, x509.Certificate{}).Leaf, stranger.crt}, want: verdict{last: 19, ca: 19, caDepth: 1}, wantBad: true},
 		{name: "that ignored as of the certificate", chain: []*x509.Certificate{stranger.client(t, x509.Certificate{}).Leaf, stranger.crt},
 			o: cert.Options{CrtIgnoreErr: all}, want: verdict{last: 19, ca: 19, caDepth: 1}, wantBad: true},
 		{name: "that ignored as of the authority", chain: []*x509.Certificate{stranger.client(t, x509.Certificate{}).Leaf, stranger.crt},
 			o: cert.Options{CAIgnoreErr: cert.ErrorSet{Codes: []int{19}}}, want: verdict{last: 19, ca: 19, caDepth: 1}},
 		{name: "root of the intermediate unknown", chain: []*x509.Certificate{lost.client(t, x509.Certificate{}).Leaf, lost.crt}, want: verdict{last: 20, ca: 20, caDepth: 1}, wantBad: true},
-		{name: "expired", chain: []*x509.Certificate{root.client(t, past).Leaf}, want: verdict{last: 10}, wantBad: true},
-		{name: "expired, ignored", chain: []*x509.Certificate{root.client(t, past).Leaf}, o: cert.Options{CrtIgnoreErr: cert.ErrorSet{Codes: []int{10}}}, want: verdict{last: 10}},
-		{name: "expired and unknown, only one ignored", chain: []*x509.Certificate{stranger.client(t, past).Leaf}, o: cert.Options{CrtIgnoreErr: cert.ErrorSet{Codes: []int{10}}}, want: verdict{last: 10}, wantBad: true},
-		{name: "not yet valid", chain: []*x509.Certificate{root.client(t, later).Leaf}, want: verdict{last: 9}, wantBad: true},
-		{name: "made for servers", chain: []*x509.Certificate{root.client(t, server).Leaf}, want: verdict{last: 26}, wantBad: true},
+		{name: "expired", chain: []*x509.Certificate{root.client(t, past).Leaf}, want: verdict{last: 10, crt: 10}, wantBad: true},
+		{name: "expired, ignored", chain: []*x509.Certificate{root.client(t, past).Leaf}, o: cert.Options{CrtIgnoreErr: cert.ErrorSet{Codes: []int{10}}}, want: verdict{last: 10, crt: 10}},
+		{name: "expired and unknown, only one ignored", chain: []*x509.Certificate{stranger.client(t, past).Leaf}, o: cert.Options{CrtIgnoreErr: cert.ErrorSet{Codes: []int{10}}}, want: verdict{last: 20, crt: 20}, wantBad: true},
+		{name: "not yet valid", chain: []*x509.Certificate{root.client(t, later).Leaf}, want: verdict{last: 9, crt: 9}, wantBad: true},
+		{name: "made for servers", chain: []*x509.Certificate{root.client(t, server).Leaf}, want: verdict{last: 26, crt: 26}, wantBad: true},
 		{name: "not revoked", chain: []*x509.Certificate{good}, crl: root.crl(t)},
-		{name: "revoked", chain: []*x509.Certificate{good}, crl: root.crl(t, good), want: verdict{last: 23}, wantBad: true},
-		{name: "revoked, ignored", chain: []*x509.Certificate{good}, crl: root.crl(t, good), o: cert.Options{CrtIgnoreErr: cert.ErrorSet{Codes: []int{23}}}, want: verdict{last: 23}},
-		{name: "list of another authority", chain: []*x509.Certificate{good}, crl: stranger.crl(t), want: verdict{last: 3, ca: 3, caDepth: 1}, wantBad: true},
+		{name: "revoked", chain: []*x509.Certificate{good}, crl: root.crl(t, good), want: verdict{last: 23, crt: 23}, wantBad: true},
+		{name: "revoked, ignored", chain: []*x509.Certificate{good}, crl: root.crl(t, good), o: cert.Options{CrtIgnoreErr: cert.ErrorSet{Codes: []int{23}}}, want: verdict{last: 23, crt: 23}},
+		{name: "list of another authority", chain: []*x509.Certificate{good}, crl: stranger.crl(t), want: verdict{last: 3, crt: 3}, wantBad: true},
 	} {
 		tr := newTrust(trustKey{ca: root.caFile(t, "root"), crl: test.crl})
 		got := tr.judge(test.chain, &test.o, time.Now())
-		if got.last != test.want.last || got.ca != test.want.ca || got.caDepth != test.want.caDepth || got.bad != test.wantBad || (got.err() != nil) != test.wantBad {
+		if got.last != test.want.last || got.crt != test.want.crt || got.ca != test.want.ca || got.caDepth != test.want.caDepth || got.bad != test.wantBad || (got.err() != nil) != test.wantBad {
 			t.Errorf("%s: got %+v, want %+v bad %v", test.name, got, test.want, test.wantBad)
 		}
 	}

@@ -117,7 +117,7 @@ func partsOf(prefix, whose string, n need, of owner) []fetch {
 func chainDER(of side, from int) evalFunc {
 	return func(s *stream.Stream, _ Env) (Value, bool) {
 		t := of(s)
-		if t == nil || len(t.ClientCert) <= from {
+		if t == nil || t.Failed || len(t.ClientCert) <= from {
 			return Value{}, false
 		}
 		return binval(s.Build(func(dst []byte) []byte {

@@ -48,20 +48,6 @@ func stateFetches() []fetch {
 		{"bc_reused", noArgs, yes, needServerAddr, "the server connection has served before", plain(func(s *stream.Stream, _ Env) (Value, bool) {
 			return boolean(s.Log.Reused), true
 		})},
-		{"bc_err", noArgs, num, needServerAddr, "why the server connection failed, as a number; 0 once it stands", plain(func(s *stream.Stream, _ Env) (Value, bool) {
-			return integer(0), connected(s)
-		})},
-		{"bc_err_name", noArgs, str, needServerAddr, "the same as a name", plain(func(s *stream.Stream, _ Env) (Value, bool) {
-			return text(nil), connected(s)
-		})},
-		{"bc_err_str", noArgs, str, needServerAddr, "the same as a text", plain(func(s *stream.Stream, _ Env) (Value, bool) {
-			return textOf(s, ConnError(0)), connected(s)
-		})},
-		{"fc_err_name", noArgs, str, needClient, "why the connection failed, as a name", plain(func(s *stream.Stream, _ Env) (Value, bool) {
-			name, ok := connErrorNames[fcErr(s)]
-			return textOf(s, name), ok
-		})},
-
 		{"res.comp", noArgs, yes, needResponse, "the response is being compressed", plain(func(s *stream.Stream, _ Env) (Value, bool) {
 			return boolean(s.Log.Compression != ""), true
 		})},
@@ -148,15 +134,4 @@ func kernelInfo(s *stream.Stream, server bool) (stream.TCPInfo, bool) {
 		return stream.TCPInfo{}, false
 	}
 	return s.Exchange.TCPInfo(server)
-}
-
-// connErrorNames are the names of fc_err_name by number.
-var connErrorNames = map[int]string{
-	0: "", 1: "CONF_FDLIM", 2: "PROC_FDLIM", 3: "SYS_FDLIM", 4: "SYS_MEMLIM", 5: "NOPROTO", 6: "SOCK_ERR", 7: "PORT_RANGE", 8: "CANT_BIND",
-	9: "FREE_PORTS", 10: "ADDR_INUSE", 11: "PRX_EMPTY", 12: "PRX_ABORT", 13: "PRX_TIMEOUT", 14: "PRX_TRUNCATED", 15: "PRX_NOT_HDR",
-	16: "PRX_BAD_HDR", 17: "PRX_BAD_PROTO", 18: "CIP_EMPTY", 19: "CIP_ABORT", 20: "CIP_TIMEOUT", 21: "CIP_TRUNCATED", 22: "CIP_BAD_MAGIC",
-	23: "CIP_BAD_PROTO", 24: "SSL_EMPTY", 25: "SSL_ABORT", 26: "SSL_TIMEOUT", 27: "SSL_TOO_MANY", 28: "SSL_NO_MEM", 29: "SSL_RENEG",
-	30: "SSL_CA_FAIL", 31: "SSL_CRT_FAIL", 32: "SSL_MISMATCH", 33: "SSL_MISMATCH_SNI", 34: "SSL_HANDSHAKE", 35: "SSL_HANDSHAKE_HB",
-	36: "SSL_KILLED_HB", 37: "SSL_NO_TARGET", 38: "SSL_EARLY_FAILED", 43: "SSL_FATAL", 45: "REVERSE", 46: "EREFUSED", 47: "ERESET",
-	48: "EUNREACH", 49: "ENOMEM", 56: "EPIPE",
 }

@@ -56,7 +56,7 @@ func TestFetchesOfTheStateOfAStream(t *testing.T) {
 	}
 	run(t, func(c *Compiler) *Set { return c.HTTPRequest(rules("set-log-level err", "deny if { path / }"), nil) }, s, newEnv())
 	s.Log.ServerStatus, s.Res.Status, s.Log.Status = 204, 200, 200
-	s.Log.Connected, s.Log.Reused, s.Log.Compression = time.Now(), true, "gzip"
+	s.BackConn, s.Log.Connected, s.Log.Reused, s.Log.Compression = true, time.Now(), true, "gzip"
 	if got := formatOf(t, s, nil, text); got != "[204 200] [t.cfg 2 t.cfg:2] 1 [1] 1 [0] 1 [gzip]" {
 		t.Errorf("at the end: %q", got)
 	}

@@ -10,14 +10,21 @@ func tlsFetches() []fetch {
 	return join(sessionFetches(frontTLS, "ssl_fc", needTLS, "the client"), sessionFetches(backTLS, "ssl_bc", needServerConn, "the server"), capturedFetches(), certFetches(), []fetch{
 		{"ssl_fc_has_sni", noArgs, stream.KindBool, needTLS, "the client sent a server name", tlsBool(func(t *stream.TLS) bool { return t.SNI != "" })},
 		{"ssl_fc_crtname", noArgs, stream.KindStr, needTLS, "certificate that was served", tlsText(func(t *stream.TLS) string { return t.Crt })},
-		{"ssl_fc_has_crt", noArgs, stream.KindBool, needTLS, "the client sent a certificate in this handshake", tlsFact(func(t *stream.TLS) bool {
-			return len(t.ClientCert) > 0 && !t.Resumed
+		{"ssl_fc_has_crt", noArgs, stream.KindBool, needTLS, "the client sent a certificate in this handshake", plain(func(s *stream.Stream, _ Env) (Value, bool) {
+			t := s.Conn.TLS
+			return boolean(t != nil && len(t.ClientCert) > 0 && !t.Resumed), t != nil && !t.Failed
 		})},
 		{"ssl_c_used", noArgs, stream.KindBool, needTLS, "the client has shown a certificate", tlsFact(func(t *stream.TLS) bool { return len(t.ClientCert) > 0 })},
-		{"ssl_c_verify", noArgs, stream.KindInt, needTLS, "result of the client certificate's verification, 0 is good", tlsInt(func(t *stream.TLS) int { return t.VerifyErr })},
-		{"ssl_c_err", noArgs, stream.KindInt, needTLS, "error of the client certificate itself", tlsInt(func(t *stream.TLS) int { return t.LeafErr() })},
-		{"ssl_c_ca_err", noArgs, stream.KindInt, needTLS, "first error above the client certificate", tlsInt(func(t *stream.TLS) int { return t.CAErr })},
-		{"ssl_c_ca_err_depth", noArgs, stream.KindInt, needTLS, "how far above the client certificate it was", tlsInt(func(t *stream.TLS) int { return t.CAErrDepth })},
+		{"ssl_c_verify", noArgs, stream.KindInt, needTLS, "result of the client certificate's verification, 0 is good", plain(func(s *stream.Stream, _ Env) (Value, bool) {
+			t := s.Conn.TLS
+			if t == nil || t.Failed {
+				return Value{}, false
+			}
+			return integer(int64(t.VerifyErr)), true
+		})},
+		{"ssl_c_err", noArgs, stream.KindInt, needTLS, "error of the client certificate itself", tlsInt(func(t *stream.TLS) int16 { return t.CrtErr })},
+		{"ssl_c_ca_err", noArgs, stream.KindInt, needTLS, "first error above the client certificate", tlsInt(func(t *stream.TLS) int16 { return t.CAErr })},
+		{"ssl_c_ca_err_depth", noArgs, stream.KindInt, needTLS, "how far above the client certificate it was", tlsInt(func(t *stream.TLS) int16 { return t.CAErrDepth })},
 	})
 }
 
@@ -109,7 +116,7 @@ func tlsFact(of func(*stream.TLS) bool) func(args) (source, error) {
 	})
 }
 
-func tlsInt(of func(*stream.TLS) int) func(args) (source, error) {
+func tlsInt(of func(*stream.TLS) int16) func(args) (source, error) {
 	return plain(func(s *stream.Stream, _ Env) (Value, bool) {
 		t := s.Conn.TLS
 		if t == nil {
@@ -128,6 +135,9 @@ func tlsVersion(t *stream.TLS) string {
 
 func tlsCipher(t *stream.TLS) string {
 	if t.Cipher == 0 {
+		if t.Failed {
+			return "(NONE)"
+		}
 		return ""
 	}
 	return cert.CipherName(t.Cipher)

@@ -58,7 +58,7 @@ func TestFetchesOfTheProcess(t *testing.T) {
 func TestFetchesOfTLS(t *testing.T) {
 	s := newStream(t, "GET / HTTP/1.1")
 	s.Conn.TLS = &stream.TLS{SNI: "WWW.example.com", ALPN: "h2", Version: tls.VersionTLS13, Cipher: tls.TLS_AES_128_GCM_SHA256, Crt: "/etc/a.pem",
-		ClientCert: []*x509.Certificate{{}}, VerifyErr: 10, Curve: tls.X25519}
+		ClientCert: []*x509.Certificate{{}}, VerifyErr: 10, CrtErr: 10, Curve: tls.X25519}
 	for _, row := range [][2]string{
 		{"%[ssl_fc] %[ssl_fc_sni] %[ssl_fc_has_sni] %[ssl_fc_alpn]", "1 WWW.example.com 1 h2"},
 		{"%[ssl_fc_protocol] %[ssl_fc_cipher] %sslv %sslc %ft", "TLSv1.3 TLS_AES_128_GCM_SHA256 TLSv1.3 TLS_AES_128_GCM_SHA256 f~"},

@@ -113,3 +113,18 @@ func TestVerificationErrorsHaveNames(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestFailedConnectionsSayWhy(t *testing.T) {
+	s := newStream(t, "GET / HTTP/1.1")
+	const all = "%[fc_err] %[fc_err_name]-%[fc_err_str] %[bc_err] %[bc_err_name] %[bc_err_str] %[ssl_bc_err] %[ssl_bc_err_str] %[ssl_bc_cipher]"
+	if got, want := formatOf(t, s, nil, all), "0 -Success      "; got != want {
+		t.Errorf("without a connection to a server: %q, want %q", got, want)
+	}
+	s.Conn.FcErr, s.BackConn, s.BackErr = 31, true, 33
+	s.BackTLS = &stream.TLS{Failed: true, Err: 20<<23 | 134}
+	want := "31 SSL_CRT_FAIL-SSL client certificate not trusted 33 SSL_MISMATCH_SNI Server presented an SSL certificate different from the expected one " +
+		"167772294 error:0A000086:SSL routines::certificate verify failed (NONE)"
+	if got := formatOf(t, s, nil, all); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}

@@ -53,10 +53,12 @@ type TLS struct {
 	ClientRoot []byte              // DER name of the authority that the client certificate led to
 	Unique     []byte              // channel binding tls-unique (RFC 5929 section 3), TLS up to 1.2
 	Hello      *Hello              // with tune.ssl.capture-buffer-size
-	VerifyErr  int                 // OpenSSL number of the client certificate's verification, 0 OK
-	CAErr      int                 // the same for an error above depth 0
-	CAErrDepth int
-	Err        int // packed OpenSSL code of a failed handshake (ssl_fc_err)
+	VerifyErr  int16               // OpenSSL number of the client certificate's verification, 0 OK: the last one found
+	CrtErr     int16               // the first one at depth 0; like CAErr 0 on a resumed session
+	CAErr      int16               // the first one above
+	CAErrDepth int16
+	Failed     bool // the handshake failed
+	Err        int  // packed OpenSSL code of why (ssl_fc_err, ssl_bc_err)
 }
 
 // Hello is what the client's ClientHello offered, in the order and encoding of the wire but without lengths.
@@ -86,14 +88,6 @@ func (t *TLS) Misdirected(name string) bool {
 	return required && (len(t.ClientCert) == 0 || against != t.Against)
 }
 
-// LeafErr is the error of the client certificate itself: VerifyErr unless it lies above it.
-func (t *TLS) LeafErr() int {
-	if t.CAErr != 0 {
-		return 0
-	}
-	return t.VerifyErr
-}
-
 // LogDate is the layout of dates in log lines and dumps (manual section 8.2, %t).
 const LogDate = "02/Jan/2006:15:04:05.000"
 
@@ -111,6 +105,8 @@ type Stream struct {
 	Log      Log
 	HTTP     bool // mode http
 	BackTLS  *TLS // of the connection to the server; nil without one or without TLS
+	BackErr  int  // bc_err number of the last connection to a server that was tried
+	BackConn bool // one was tried
 	// NewSrc and NewDst are what set-src and set-dst made of the addresses of this stream; invalid where none did.
 	NewSrc, NewDst netip.AddrPort
 
@@ -220,7 +216,7 @@ func (s *Stream) Reset() {
 	s.ReqData, s.ResData = nil, nil
 	s.FrontPackets, s.BackPackets = Packets{}, Packets{}
 	s.Waiting, s.Missing, s.Peeked, s.HeadOpen = false, false, false, false
-	s.BackTLS = nil
+	s.BackTLS, s.BackErr, s.BackConn = nil, 0, false
 	s.NewSrc, s.NewDst = netip.AddrPort{}, netip.AddrPort{}
 	s.Slots, s.NewID = nil, nil
 	s.Exchange, s.Limits, s.Room, s.Lax, s.Hints = nil, Limits{}, Room{}, false, s.Hints[:0]

@@ -54,14 +54,3 @@ func TestCloneHasBytesOfItsOwn(t *testing.T) {
 		t.Errorf("clone changed to %q", c.Bytes)
 	}
 }
-
-func TestErrorOfTheClientCertificateItself(t *testing.T) {
-	for _, row := range []struct {
-		t    TLS
-		want int
-	}{{TLS{}, 0}, {TLS{VerifyErr: 10}, 10}, {TLS{VerifyErr: 20, CAErr: 20, CAErrDepth: 1}, 0}} {
-		if got := row.t.LeafErr(); got != row.want {
-			t.Errorf("%+v: %d, want %d", row.t, got, row.want)
-		}
-	}
-}
