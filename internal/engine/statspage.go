@@ -201,7 +201,7 @@ func (w *rowWriter) shows(row *stats.Row) bool {
 	if w.scope != "" && !strings.Contains(strings.ToLower(name), strings.ToLower(w.scope)) {
 		return false
 	}
-	if list := w.page.cfg.Scope; len(list) > 0 && !slices.Contains(list, name) && (name != w.page.own || !slices.Contains(list, ".")) {
+	if !w.page.covers(name) {
 		return false
 	}
 	return !((w.up || w.noMaint) && row.Maint()) && !(w.up && row.Down())
@@ -231,7 +231,7 @@ func (p *statsPage) act(v *proxy.StatsVisit) string {
 		return "ERRP"
 	}
 	do := statsActions[last(form["action"])]
-	servers := p.e.backendNamed(last(form["b"]))
+	servers := p.shown(p.e.backendNamed(last(form["b"])))
 	if len(form["action"]) > 0 && do == nil || len(form["b"]) > 0 && servers == nil {
 		return "ERRP"
 	}
@@ -263,6 +263,20 @@ func last(list []string) string {
 		return ""
 	}
 	return list[len(list)-1]
+}
+
+// covers reports whether `stats scope` lets the page show a section.
+func (p *statsPage) covers(name string) bool {
+	list := p.cfg.Scope
+	return len(list) == 0 || slices.Contains(list, name) || name == p.own && slices.Contains(list, ".")
+}
+
+// shown is b when the page shows it: whoever may not see a section may not change it either.
+func (p *statsPage) shown(b *backend.Backend) *backend.Backend {
+	if b == nil || !p.covers(b.Name()) {
+		return nil
+	}
+	return b
 }
 
 // backendNamed finds the servers of a backend by name or, as "#3", by number.

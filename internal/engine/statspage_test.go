@@ -74,7 +74,7 @@ func TestStatsFormChangesServersOnlyForAdministrators(t *testing.T) {
 		v    proxy.StatsVisit
 		code string
 	}{
-		{foreign, "DENY"}, {plain, "DENY"}, {big, "EXCD"}, {form("%zz"), "ERRP"}, {form("s=s1&action=fly&b=a"), "ERRP"}, {form("s=s1&action=maint&b=%239"), "ERRP"},
+		{foreign, "DENY"}, {plain, "DENY"}, {big, "EXCD"}, {form("%zz"), "ERRP"}, {form("s=s1&action=fly&b=a"), "ERRP"}, {form("s=s1&action=maint&b=%239"), "ERRP"}, {form("s=s1&action=maint&b=b"), "ERRP"},
 		{form("s=s1&action=dhlth&b=a"), "NONE"}, {form("s=x&action=maint&b=a"), "ERRP"},
 		{form("s=s1&action=maint&b=%233"), "DONE"}, {form("s=s1&action=disable&b=a"), "NONE"}, {form("s=s1&s=s2&action=enable&b=a"), "DONE"},
 		{form("s=s2&action=stop&b=a"), "DONE"}, {form("s=s2&action=start&b=a"), "DONE"}, {form("s=s1&s=s9&action=hdown&b=a"), "PART"},

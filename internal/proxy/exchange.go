@@ -30,10 +30,11 @@ type exchange struct {
 	server  net.Conn  // the connection to the server, for rules that ask; nil before
 	stuck   rule.Kept // where to remember the server that it gets
 
-	keep   bool // the client connection goes on after this exchange
-	head   bool // the client sent HEAD, whatever rules made of it: no body goes back
-	silent bool // no log line
-	logged bool
+	keep    bool // the client connection goes on after this exchange
+	head    bool // the client sent HEAD, whatever rules made of it: no body goes back
+	connect bool // the client sent CONNECT
+	silent  bool // no log line
+	logged  bool
 
 	inspected   bool // the frontend's content rules have seen this request, when it was no request yet
 	sawContinue bool // a 100 response was forwarded
@@ -57,7 +58,6 @@ func (x *exchange) begin(cl *client) {
 	s.Reset()
 	s.Conn, s.HTTP, s.Frontend = cl.conn, true, x.f.o.Name
 	s.Slots, s.NewID, s.Exchange = x.f.o.Captures, x.f.newID, x
-	x.reqBody, x.resBody, x.cutShort = bodyCopy{}, bodyCopy{}, false
 	now := time.Now()
 	s.Log.Start = now
 	s.Log.Idle = now.Sub(cl.ended)
@@ -78,6 +78,7 @@ func (x *exchange) giveBack() {
 	x.s.Reset()
 	x.s.Conn = nil
 	x.cl, x.f, x.b, x.inspected, x.server = nil, nil, nil, false, nil
+	x.reqBody, x.resBody, x.cutShort = bodyCopy{}, bodyCopy{}, false // a session in mode tcp that becomes an HTTP one begins with them
 	exchanges.Put(x)
 }
 
@@ -150,7 +151,7 @@ func (x *exchange) readHead() bool {
 	s.Log.ReqDone = time.Now()
 	s.Log.RequestLine = x.requestLine()
 	cl.conn.Requests++
-	x.head = string(s.Req.Method) == "HEAD"
+	x.head, x.connect = string(s.Req.Method) == "HEAD", string(s.Req.Method) == "CONNECT"
 	x.keep = s.Req.KeepAlive && !x.f.o.HTTPClose
 	x.f.requests.Add(1)
 	c := x.f.o.Counters

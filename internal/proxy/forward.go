@@ -20,7 +20,7 @@ const watchAfter = 25 * time.Millisecond
 // forward gets a connection to a server and moves request and response. A request without a body whose reused connection turned
 // out to be closed is sent once more on a fresh one.
 func (x *exchange) forward() {
-	x.kept.whole, x.kept.again, x.kept.body = false, false, x.kept.body[:0]
+	x.kept.whole, x.kept.again, x.kept.body, x.kept.trailers = false, false, x.kept.body[:0], x.kept.trailers[:0]
 	o := backend.ConnectOptions{
 		Session: &x.cl.session,
 		First:   x.cl.served == 0,
@@ -139,6 +139,13 @@ func isProtocol(err error) bool {
 // means that the request was answered already.
 func (x *exchange) sendRequest(c *backend.Conn) bool {
 	s := &x.s
+	if !x.connect && string(s.Req.Method) == "CONNECT" {
+		// A rule made it of a method whose answer is no tunnel: what the client sends next are requests, which rules have to see.
+		c.Release(true)
+		x.term('P', 'R')
+		x.fail(500)
+		return false
+	}
 	if err := x.up.Request(&s.Req, h1.RequestOptions{Unsafe: x.f.o.Unsafe, Close: x.b.o.HTTPClose || x.b.o.ServerClose || x.f.o.HTTPClose || x.f.o.ServerClose}); err != nil {
 		// Rules made something of the request that may not leave (threat H13); the server saw nothing of it.
 		c.Release(true)
@@ -173,7 +180,9 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 	}
 	x.kept.whole = whole && in.Done()
 	if in.Done() {
-		_ = x.up.End(x.requestTrailers()) // what was announced was parsed by the same rules
+		trailers := x.requestTrailers()
+		x.keepTrailers(trailers)
+		_ = x.up.End(trailers) // what was announced was parsed by the same rules
 	}
 	_ = x.up.Flush() // as above
 	s.Log.BytesIn = x.up.Sent()

@@ -94,7 +94,8 @@ func (x *exchange) WaitBody(response bool, limit time.Duration, atLeast int64) b
 	return true
 }
 
-// bodyCopy is what was received of a chunked body, put together for rules.
+// bodyCopy is what was received of a body, put together for rules. It is a copy even where the body lies in one piece: a variable may
+// keep it after the buffer has taken the next request.
 type bodyCopy struct {
 	data     []byte
 	buffered int // how much was in the reader's buffer then
@@ -112,11 +113,13 @@ func (x *exchange) Body(response bool) ([]byte, int64) {
 		}
 		return kept.data, int64(len(kept.data))
 	}
-	p := in.Peek(nil)
-	if kind != stream.BodyLength {
-		length = int64(len(p))
+	if p := in.Peek(nil); kept.data == nil || len(kept.data) != len(p) {
+		kept.data = x.s.Scratch(p)
 	}
-	return p, length
+	if kind != stream.BodyLength {
+		length = int64(len(kept.data))
+	}
+	return kept.data, length
 }
 
 // EarlyHints sends a 103 response.

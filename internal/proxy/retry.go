@@ -5,6 +5,7 @@ import (
 
 	"gatehouse/internal/backend"
 	"gatehouse/internal/h1"
+	"gatehouse/internal/stream"
 )
 
 // RetryOn says after which answers a request is sent again (manual section 4.2, "retry-on"), as long as `retries` are left and the
@@ -27,9 +28,10 @@ const (
 
 // replay is a request body kept to be sent again.
 type replay struct {
-	body  []byte // at most one buffer
-	whole bool   // it is all of the body
-	again bool   // it is what has to be sent
+	body     []byte // at most one buffer
+	trailers []stream.Field
+	whole    bool // it is all of the body
+	again    bool // it is what has to be sent
 }
 
 // keep copies a piece of the body: waiting for the client reuses the buffer it lies in.
@@ -39,12 +41,22 @@ func (r *replay) keep(on *RetryOn, p []byte) {
 	}
 }
 
+// keepTrailers copies those that go to the server: they lie where the body lay.
+func (x *exchange) keepTrailers(fields []stream.Field) {
+	if x.b.o.RetryOn == nil {
+		return
+	}
+	for _, f := range fields {
+		x.kept.trailers = append(x.kept.trailers, stream.Field{Name: x.s.Scratch(f.Name), Value: x.s.Scratch(f.Value)})
+	}
+}
+
 // sendAgain sends the body that was kept.
 func (x *exchange) sendAgain() {
 	if len(x.kept.body) > 0 && x.up.Body(x.kept.body) != nil {
 		return // as in sendRequest
 	}
-	_ = x.up.End(x.cl.in.Trailers())
+	_ = x.up.End(x.kept.trailers)
 	_ = x.up.Flush()
 	x.s.Log.BytesIn = x.up.Sent()
 }

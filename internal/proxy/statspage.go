@@ -43,7 +43,7 @@ func (x *exchange) showStats(p *StatsPage, atBackend bool) bool {
 	if !x.decide(p.Rules.Run(s, env), atBackend) {
 		return true
 	}
-	v := &StatsVisit{Options: address[len(p.URI):], Post: method == "POST", Foreign: string(stream.Get(s.Req.Fields, "sec-fetch-site")) == "cross-site"}
+	v := &StatsVisit{Options: address[len(p.URI):], Post: method == "POST", Foreign: foreignForm(s)}
 	for _, c := range p.Admin {
 		if v.Admin = c.Eval(s, env); v.Admin {
 			break
@@ -58,6 +58,19 @@ func (x *exchange) showStats(p *StatsPage, atBackend bool) bool {
 	x.term('L', 'R')
 	x.emit(p.Answer(v), true)
 	return true
+}
+
+// foreignForm reports whether a browser says that another site's page sent a form. Browsers say so of pages that came by TLS in
+// Sec-Fetch-Site, and else in Origin (Fetch standard, sections 3.2 and "HTTP-network-or-cache fetch"); other programs say neither.
+func foreignForm(s *stream.Stream) bool {
+	switch site := stream.Get(s.Req.Fields, "sec-fetch-site"); {
+	case len(site) > 0:
+		return string(site) != "same-origin" && string(site) != "none"
+	default:
+		origin := stream.Get(s.Req.Fields, "origin")
+		_, host, _ := bytes.Cut(origin, []byte("://"))
+		return len(origin) > 0 && !bytes.EqualFold(host, stream.Get(s.Req.Fields, "host"))
+	}
 }
 
 // readForm reads the body of a form; false when the request was answered meanwhile.

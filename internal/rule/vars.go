@@ -62,7 +62,8 @@ func (v variable) get(s *stream.Stream, env Env) (Value, bool) {
 }
 
 // set keeps val. Variables of a request die with the stream's memory, where val's bytes already are; the others get
-// bytes of their own.
+// bytes of their own, and so do all while content rules look at raw bytes: those lie in a buffer that takes the next ones, of this
+// connection or of another, before the variable dies.
 func (v variable) set(s *stream.Stream, env Env, val Value) {
 	switch v.scope {
 	case scopeProc:
@@ -72,6 +73,9 @@ func (v variable) set(s *stream.Stream, env Env, val Value) {
 	case scopeSess:
 		s.Conn.Vars.Set(v.name, val.Clone())
 	default:
+		if s.ReqData != nil || s.ResData != nil {
+			val = val.Clone()
+		}
 		v.vars(s).Set(v.name, val)
 	}
 }
