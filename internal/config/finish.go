@@ -69,10 +69,26 @@ func (p *parser) finishProxy(px *Proxy) {
 	p.backendTargets(px, fe)
 	p.finishCapture(px)
 	p.serverTargets(px)
+	p.cookiesInTCP(px, be)
 	p.missingTimeouts(px, fe, be)
 	for _, d := range st.dupServers {
 		p.late(LevelAlert, d[0].Pos, "parsing [%s:%d] : %s '%s', another server named '%s' was already defined at line %d, please use distinct names.",
 			d[0].Pos.File, d[0].Pos.Line, typeName(px), px.Name, d[0].Name, d[1].Pos.Line)
+	}
+}
+
+// cookiesInTCP tells of cookies that nobody reads.
+func (p *parser) cookiesInTCP(px *Proxy, be bool) {
+	if !be || px.Mode == "http" {
+		return
+	}
+	if px.Cookie != nil {
+		p.late(LevelWarning, px.Pos, "cookie will be ignored for %s '%s' (needs 'mode http').", typeName(px), px.Name)
+	}
+	for _, s := range px.Servers {
+		if s.Cookie != "" {
+			p.late(LevelWarning, s.Pos, "%s '%s' : ignoring cookie for server '%s' as HTTP mode is disabled.", typeName(px), px.Name, s.Name)
+		}
 	}
 }
 

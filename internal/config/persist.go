@@ -147,10 +147,6 @@ func (p *parser) proxyPersistRule(s *statement) {
 		p.alert("'%s' requires either 'if' or 'unless' followed by a condition.", s.arg(0))
 		return
 	}
-	if s.arg(2) == "" {
-		p.alert("error detected while parsing a '%s' rule : missing condition.", s.arg(0))
-		return
-	}
 	s.px.PersistRule = append(s.px.PersistRule, PersistRule{Rule: Rule{Pos: s.pos, Words: s.words[1:]}, Force: s.arg(0) == "force-persist"})
 }
 
@@ -161,10 +157,6 @@ func (p *parser) proxyUseServer(s *statement) {
 	}
 	if s.arg(2) != "if" && s.arg(2) != "unless" {
 		p.alert("'%s' requires either 'if' or 'unless' followed by a condition.", s.arg(0))
-		return
-	}
-	if s.arg(3) == "" {
-		p.alert("error detected while parsing switching rule : missing condition.")
 		return
 	}
 	s.px.UseServer = append(s.px.UseServer, Rule{Pos: s.pos, Words: s.words[1:]})

@@ -257,10 +257,6 @@ func (p *parser) proxyUseBackend(s *statement) {
 		p.alert("unexpected keyword '%s' after switching rule, only 'if' and 'unless' are allowed.", w)
 		return
 	}
-	if len(s.words) == 3 {
-		p.alert("error detected while parsing switching rule : missing condition.")
-		return
-	}
 	s.px.UseBackend = append(s.px.UseBackend, Rule{Pos: s.pos, Words: s.words[1:]})
 }
 
