@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 
@@ -95,6 +96,7 @@ func (h *house) Apply(ctx context.Context) config.Diags {
 	}
 	h.loaded, h.current = nil, cfg
 	g := &cfg.Global
+	useThreads(g.Threads)
 	h.cli.Update(socket.Settings{
 		Timeout: g.StatsTimeout, MaxConn: g.StatsMaxConn, MaxPayload: g.CLIMaxPayload, BufSize: g.BufSize,
 		AdminFrom: cfg.Gatehouse.AdminFrom, CrtBase: g.CrtBase,
@@ -102,6 +104,15 @@ func (h *house) Apply(ctx context.Context) config.Diags {
 	h.swapStatsSocketsLocked(wanted)
 	h.acme.Update(cfg)
 	return diags
+}
+
+// useThreads runs n goroutines at a time, as many as there are processors when n is 0.
+func useThreads(n int) {
+	if n == 0 {
+		runtime.SetDefaultGOMAXPROCS()
+	} else if n != runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(n)
+	}
 }
 
 // Run serves until ctx is done or a soft stop is complete.

@@ -42,6 +42,8 @@ type Global struct {
 	User, Group     string
 	UID, GID        *int
 	PidFile         string
+	Vars            []GlobalVar
+	Threads         int // nbthread: how many processors are used at a time; 0: all
 	MaxConn         int // 0: chosen from the descriptor limit
 	HardStop        time.Duration
 	StatsSockets    []*Bind

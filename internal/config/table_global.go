@@ -37,6 +37,9 @@ func globalKeywords() []Keyword {
 		g("pidfile", "<file>", "3.1", (*parser).globalPidFile),
 		g("presetenv", "<name> <value>", "3.1", (*parser).globalEnv),
 		g("resetenv", "[<name> ...]", "3.1", (*parser).globalEnv),
+		g("nbthread", "<number>", "3.1", (*parser).globalThreads),
+		g("set-var", "<var-name> <expr>", "3.1", (*parser).globalVar),
+		g("set-var-fmt", "<var-name> <fmt>", "3.1", (*parser).globalVar),
 		g("setenv", "<name> <value>", "3.1", (*parser).globalEnv),
 		g("spread-checks", "<0..50>", "3.2", (*parser).globalSpread),
 		g("ssl-default-bind-ciphers", "<list>", "3.1", (*parser).globalTLSList),
@@ -71,7 +74,7 @@ func globalKeywords() []Keyword {
 	list = append(list, noEffect(InGlobal, "3.1",
 		"close-spread-time <time>", "cpu-affinity", "cpu-map", "cpu-policy", "cpu-set", "dns-accept-family", "expose-deprecated-directives",
 		"grace <time>", "harden.reject-privileged-ports.quic", "harden.reject-privileged-ports.tcp",
-		"insecure-fork-wanted", "insecure-setuid-wanted", "limited-quic", "localpeer <name>", "max-threads-per-group <n>", "mworker-max-reloads <n>", "nbthread <n>",
+		"insecure-fork-wanted", "insecure-setuid-wanted", "limited-quic", "localpeer <name>", "max-threads-per-group <n>", "mworker-max-reloads <n>",
 		"numa-cpu-mapping", "pp2-never-send-local", "prealloc-fd", "set-dumpable", "shm-stats-file <file>", "shm-stats-file-max-objects <n>",
 		"ssl-dh-param-file <file>", "ssl-security-level <n>", "ssl-skip-self-issued-ca", "stress-level <n>", "strict-limits",
 		"thread-group", "thread-groups <n>", "thread-hard-limit <n>", "ulimit-n <n>")...)
@@ -101,8 +104,8 @@ func globalKeywords() []Keyword {
 		"cluster-secret <text>", "default-path", "external-check", "h1-accept-payload-with-any-method", "h1-case-adjust <from> <to>", "h1-case-adjust-file <file>",
 		"h1-do-not-close-on-insecure-transfer-encoding",
 		"jwt.decrypt_alg_list", "jwt.decrypt_enc_list", "ocsp-update.disable", "ocsp-update.httpproxy",
-		"ocsp-update.maxdelay", "ocsp-update.mindelay", "ocsp-update.mode", "tune.ssl.ocsp-update.maxdelay", "tune.ssl.ocsp-update.mindelay", "server-state-base <dir>", "server-state-file <file>", "set-var <name> <expr>",
-		"set-var-fmt <name> <fmt>", "setcap", "ssl-default-bind-client-sigalgs <list>", "ssl-default-bind-sigalgs <list>", "ssl-default-server-client-sigalgs <list>",
+		"ocsp-update.maxdelay", "ocsp-update.mindelay", "ocsp-update.mode", "tune.ssl.ocsp-update.maxdelay", "tune.ssl.ocsp-update.mindelay", "server-state-base <dir>", "server-state-file <file>",
+		"setcap", "ssl-default-bind-client-sigalgs <list>", "ssl-default-bind-sigalgs <list>", "ssl-default-server-client-sigalgs <list>",
 		"ssl-default-server-sigalgs <list>", "ssl-passphrase-cmd", "ssl-propquery", "ssl-provider", "ssl-provider-path", "stats-file <file>", "unix-bind")...)
 	list = append(list, refused(InGlobal, "3.4",
 		"httpclient.resolvers.disabled", "httpclient.resolvers.id", "httpclient.resolvers.prefer", "httpclient.retries", "httpclient.timeout.connect")...)

@@ -121,6 +121,9 @@ func (e *Engine) swap(g *generation, p *plan, opened map[string]net.Listener) {
 	old := e.gen.Load()
 	e.follow(g)
 	g.updateTables()
+	for _, set := range p.vars {
+		set(e.env())
+	}
 	e.swapRings(p.rings)
 	e.swapLogs(p.logs)
 	for _, x := range g.proxies {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"gatehouse/internal/config"
 	"gatehouse/internal/host"
 	"gatehouse/internal/rule"
 	"gatehouse/internal/stream"
@@ -77,6 +78,17 @@ func (v env) SetVar(name string, value stream.Value, unset bool) {
 		p.vars = map[string]stream.Value{}
 	}
 	p.vars[name] = value
+}
+
+// globalVars compiles the set-var lines of the global section. They are obeyed whenever a configuration comes in: what a rule or a
+// command made of these variables since is gone then, as with HAProxy's new process.
+func (b *builder) globalVars() {
+	c := b.compiler(&config.Proxy{Kind: "frontend", Name: "CFG"})
+	for _, line := range b.cfg.Global.Vars {
+		if set := c.GlobalVar(line); set != nil {
+			b.plan.vars = append(b.plan.vars, set)
+		}
+	}
 }
 
 // IsLocal says whether an address is one of this machine's.

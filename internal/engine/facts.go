@@ -17,6 +17,9 @@ func (v env) Fact(f rule.Fact, proxy, server string) (int64, bool) {
 	if p == nil {
 		return 0, false
 	}
+	if f == rule.FactBindConn {
+		return p.bindConns(server)
+	}
 	switch {
 	case f < rule.FactFrontendID:
 		return p.backendFact(f)
@@ -55,6 +58,16 @@ func boolFact(b bool) int64 {
 		return 1
 	}
 	return 0
+}
+
+// bindConns counts the connections of the bind line with a name, or number.
+func (p *proxyGen) bindConns(name string) (int64, bool) {
+	for _, b := range p.binds {
+		if b.name == name {
+			return int64(b.limit.Len()), true
+		}
+	}
+	return 0, false
 }
 
 func (p *proxyGen) frontendFact(f rule.Fact) (int64, bool) {

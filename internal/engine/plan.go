@@ -23,6 +23,7 @@ type plan struct {
 	certs *certstore.Plan
 	logs  map[string]*logTarget // those the plan uses, new ones not yet started
 	rings []*ringPlan           // in the configuration's order
+	vars  []func(rule.Env)      // set the variables of the global section
 	bound map[string]config.Pos // the bind line of every socket, by the socket's key
 }
 
@@ -109,6 +110,7 @@ func (b *builder) build() {
 	}
 	b.plan.patterns = pattern.NewRefs(b.readRuleFile)
 	b.rings()
+	b.globalVars()
 	b.plan.logger = b.logger(&config.Proxy{Logs: b.cfg.Global.Logs})
 	b.certificates()
 	b.fullConns()

@@ -20,58 +20,54 @@ func (t *Target) Run(ctx context.Context) error {
 		return nil
 	}
 	quit, ended := make(chan struct{}), make(chan struct{})
-	states := make(chan state, 1)
+	faults := make(chan string, 1)
 	go func() {
 		defer close(ended)
-		t.deliver(quit, states)
+		t.deliver(quit, faults)
 	}()
-	t.watch(ctx, states)
+	t.watch(ctx, faults)
 	close(quit)
 	// A descriptor whose reader hangs cannot be given a deadline; the process must end all the same.
 	timer := time.NewTimer(sendTimeout)
 	defer timer.Stop()
-	for {
-		select {
-		case <-ended:
-			return nil
-		case <-timer.C:
-			return nil
-		case <-states:
-		}
+	select {
+	case <-ended:
+	case <-timer.C:
 	}
+	return nil
 }
 
-// state is what deliver learned about the target: why lines are lost, "" when they are taken.
-type state struct{ fault string }
-
 // watch tells what happens to the target until ctx is done. It stands beside deliver, which may hang in a write. An outage is over when
-// nothing was lost for settle: a reader that is merely slow must not fill the log with its ups and downs.
-func (t *Target) watch(ctx context.Context, states <-chan state) {
+// lines arrived and nothing was lost for settle: a reader that is merely slow must not fill the log with its ups and downs.
+func (t *Target) watch(ctx context.Context, faults <-chan string) {
 	out := outage{name: t.name(), then: "lines are lost", say: t.o.Say}
 	calm := time.NewTimer(settle)
 	defer calm.Stop()
+	var lost, delivered uint64
 	fail := func(reason string) {
-		calm.Stop()
+		lost, delivered = t.Dropped(), t.delivered.Load()
 		out.fail(reason)
+		calm.Reset(settle)
 	}
-	lost := uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case s := <-states:
-			if s.fault != "" {
-				fail(s.fault)
-				continue
-			}
-			lost = t.Dropped()
-			calm.Reset(settle)
+		case reason := <-faults:
+			fail(reason)
 		case <-t.full:
 			fail("its reader is too slow")
 		case <-calm.C:
-			if t.Dropped() == lost {
+			switch {
+			case !out.down:
+				continue // the next outage starts the timer
+			case t.Dropped() != lost:
+				lost, delivered = t.Dropped(), t.delivered.Load()
+			case t.delivered.Load() != delivered:
 				out.over(lost)
+				continue
 			}
+			calm.Reset(settle)
 		}
 	}
 }
@@ -85,13 +81,12 @@ func (t *Target) name() string {
 	return t.o.Addr
 }
 
-// deliver sends lines until quit is closed and nothing is left. It leaves what it learns in states, of which the newest counts.
-func (t *Target) deliver(quit <-chan struct{}, states chan state) {
+// deliver sends lines until quit is closed and nothing is left. It leaves the reason of a loss in faults, unless one lies there.
+func (t *Target) deliver(quit <-chan struct{}, faults chan<- string) {
 	s := sender{o: &t.o}
 	defer s.close()
 	var lines []byte
 	var ends []int
-	bad, before := false, uint64(0)
 	for last := false; ; {
 		t.mu.Lock()
 		lines, t.lines = t.lines, lines[:0]
@@ -100,10 +95,13 @@ func (t *Target) deliver(quit <-chan struct{}, states chan state) {
 		lost := s.send(lines, ends)
 		if lost > 0 {
 			t.dropped.Add(uint64(lost))
+			select {
+			case faults <- s.reason():
+			default:
+			}
 		}
-		if now := t.Dropped(); len(ends) > 0 && (lost > 0 || bad || now != before) {
-			bad, before = lost > 0, now
-			tellNewest(states, s.state(lost))
+		if lost < len(ends) {
+			t.delivered.Add(uint64(len(ends) - lost))
 		}
 		if cap(lines) > keepQueue {
 			lines = nil
@@ -122,15 +120,6 @@ func (t *Target) deliver(quit <-chan struct{}, states chan state) {
 	}
 }
 
-// tellNewest replaces what nobody took yet.
-func tellNewest(states chan state, s state) {
-	select {
-	case <-states:
-	default:
-	}
-	states <- s // there is room: nobody else sends
-}
-
 // sender holds the socket of a target; it belongs to the goroutine of deliver.
 type sender struct {
 	o     *Options
@@ -140,14 +129,12 @@ type sender struct {
 	fault error
 }
 
-func (s *sender) state(lost int) state {
-	switch {
-	case lost == 0:
-		return state{}
-	case s.fault != nil:
-		return state{s.fault.Error()}
+// reason is why the last call lost lines.
+func (s *sender) reason() string {
+	if s.fault != nil {
+		return s.fault.Error()
 	}
-	return state{"nobody listens there"}
+	return "nobody listens there"
 }
 
 func (s *sender) close() {

@@ -42,13 +42,14 @@ const (
 
 // Target is one place that log lines go to. New makes it, any goroutine may Write, Run delivers.
 type Target struct {
-	o        Options
-	facility int
-	max, min Level
-	pid      string
-	dropped  atomic.Uint64
-	wake     chan struct{} // holds one token while lines wait
-	full     chan struct{} // holds one token when lines were dropped since Run last looked
+	o         Options
+	facility  int
+	max, min  Level
+	pid       string
+	dropped   atomic.Uint64
+	delivered atomic.Uint64
+	wake      chan struct{} // holds one token while lines wait
+	full      chan struct{} // holds one token when lines were dropped since Run last looked
 
 	mu    sync.Mutex
 	lines []byte // guarded by mu: waiting lines, each with its newline

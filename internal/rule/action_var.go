@@ -15,27 +15,33 @@ func variableActions() []action {
 	}
 }
 
-// varTest is a condition of set-var: ifexists, ifempty and the like, on the variable (old) and the value (new).
-type varTest func(oldValue Value, exists bool, newValue Value) bool
+// varTest is a condition of set-var: ifexists, ifempty and the like, on what the variable holds and the new value.
+type varTest func(old varState, v Value) bool
+
+// varState is a variable before it is set. Those of scope proc exist as soon as the configuration names them, set or not.
+type varState struct {
+	value       Value
+	exists, set bool
+}
 
 var varTests = map[string]varTest{
-	"ifexists":    func(_ Value, exists bool, _ Value) bool { return exists },
-	"ifnotexists": func(_ Value, exists bool, _ Value) bool { return !exists },
-	"ifempty":     func(_ Value, _ bool, v Value) bool { return emptyValue(v) },
-	"ifnotempty":  func(_ Value, _ bool, v Value) bool { return !emptyValue(v) },
-	"ifset":       func(_ Value, _ bool, v Value) bool { return !unsetValue(v) },
-	"ifnotset":    func(_ Value, _ bool, v Value) bool { return unsetValue(v) },
-	"ifgt":        func(o Value, exists bool, v Value) bool { return exists && o.Int > v.Int },
-	"iflt":        func(o Value, exists bool, v Value) bool { return exists && o.Int < v.Int },
+	"ifexists":    func(o varState, _ Value) bool { return o.exists },
+	"ifnotexists": func(o varState, _ Value) bool { return !o.exists },
+	"ifempty":     func(_ varState, v Value) bool { return emptyValue(v) },
+	"ifnotempty":  func(_ varState, v Value) bool { return !emptyValue(v) },
+	"ifset":       func(o varState, _ Value) bool { return o.set },
+	"ifnotset":    func(o varState, _ Value) bool { return !o.set },
+	"ifgt":        func(o varState, v Value) bool { return !o.numbers(v) || o.value.Int > v.Int },
+	"iflt":        func(o varState, v Value) bool { return !o.numbers(v) || o.value.Int < v.Int },
+}
+
+// numbers says whether the old and the new value can be compared; ifgt and iflt mean nothing for others.
+func (o varState) numbers(v Value) bool {
+	return o.set && o.value.Kind == stream.KindInt && v.Kind == stream.KindInt
 }
 
 func emptyValue(v Value) bool {
 	return (v.Kind == stream.KindStr || v.Kind == stream.KindBin) && len(v.Bytes) == 0
-}
-
-// unsetValue: empty text, or the number 0.
-func unsetValue(v Value) bool {
-	return emptyValue(v) || (v.Kind == stream.KindInt || v.Kind == stream.KindBool) && v.Int == 0
 }
 
 // varParam reads "txn.name,cond,cond)".
@@ -99,9 +105,11 @@ func bindSetVarFmt(p *ruleParser) (actionFunc, error) {
 // assignVar keeps val unless a test forbids it; false says that one did.
 func assignVar(s *stream.Stream, env Env, v variable, tests []varTest, val Value) bool {
 	if len(tests) > 0 {
-		old, exists := v.get(s, env)
+		var old varState
+		old.value, old.set = v.get(s, env)
+		old.exists = old.set || v.scope == scopeProc
 		for _, t := range tests {
-			if !t(old, exists, val) {
+			if !t(old, val) {
 				return false
 			}
 		}

@@ -23,6 +23,8 @@ const (
 	FactFrontendReqRate
 	FactFrontendSessRate
 
+	FactBindConn // connections of the bind line named in the server's place
+
 	FactServerID
 	FactServerConn     // requests
 	FactServerConnFree // -1: no limit

@@ -28,6 +28,9 @@ func loadFetches() []fetch {
 			return askFact(env, FactBackendID, backendName(s), "")
 		})},
 
+		{"dst_conn", noArgs, num, needFrontend, "connections of the bind line", plain(func(s *stream.Stream, env Env) (Value, bool) {
+			return askFact(env, FactBindConn, s.Frontend, s.Conn.BindName)
+		})},
 		{"fe_conn", takes(0, argFrontend), num, needInternal, "connections of a frontend", bindProxyFact("fe_conn", FactFrontendConn, true)},
 		{"fe_req_rate", takes(0, argFrontend), num, needInternal, "requests a second of a frontend", bindProxyFact("fe_req_rate", FactFrontendReqRate, true)},
 		{"fe_sess_rate", takes(0, argFrontend), num, needInternal, "sessions a second of a frontend", bindProxyFact("fe_sess_rate", FactFrontendSessRate, true)},

@@ -8,7 +8,38 @@ import (
 )
 
 // partial says of entries that do less than the manual says what they leave out.
-var partial = map[string]string{}
+var partial = map[string]string{
+	"dst_conn":                  "all addresses of the bind line count together",
+	"thread":                    "always 0: which thread runs is not known",
+	"tgroup":                    "always 1",
+	"proc":                      "always 1",
+	"fc_http_major":             "1: there is no HTTP/2",
+	"bc_http_major":             "1: there is no HTTP/2",
+	"fc_nb_streams":             "always 1",
+	"bc_nb_streams":             "always 1",
+	"fc_glitches":               "always 0: HTTP/1 counts none",
+	"bc_glitches":               "always 0: HTTP/1 counts none",
+	"bc_err":                    "0 once the connection stands, nothing before",
+	"bc_err_name":               "empty once the connection stands, nothing before",
+	"bc_err_str":                "of a connection that stands only",
+	"res.cache_hit":             "always false: there is no cache",
+	"res.cache_name":            "always nothing: there is no cache",
+	"quic_enabled":              "always false: there is no QUIC",
+	"ssl_fc_has_early":          "always false: early data is not accepted",
+	"ssl_fc_early_rcvd":         "always false: early data is not accepted",
+	"waiting_entity":            "http-buffer-request only",
+	"txn.id32":                  "made of the numbers of connection and request",
+	"fc_settings_streams_limit": "always 1",
+	"bc_settings_streams_limit": "always 1",
+}
+
+// unmeant says of names that HAProxy knows why they mean nothing here.
+var unmeant = map[string]string{
+	"cpu_calls": noTask, "cpu_ns_avg": noTask, "cpu_ns_tot": noTask, "lat_ns_avg": noTask, "lat_ns_tot": noTask,
+	"cpu_usage_grp": noTask, "cpu_usage_proc": noTask, "cpu_usage_thr": noTask,
+}
+
+const noTask = "a stream is a goroutine, whose time nobody counts"
 
 // misplaced are actions that other places know only to say where they belong.
 var misplaced = map[string]place{"expect-proxy": atSession | atContent}
@@ -95,7 +126,7 @@ func (p *keywordPage) supports(name, doc string) {
 
 func (p *keywordPage) knows(name string) {
 	if _, ok := p.rows[name]; !ok {
-		p.rows[name] = "refused | "
+		p.rows[name] = "refused | " + unmeant[name]
 	}
 }
 
