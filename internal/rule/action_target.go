@@ -126,15 +126,20 @@ func bindReplaceTarget(part func(*stream.Request) []byte, set setter) func(*rule
 	}
 }
 
-// assignTarget writes the new target. What would break the request line apart (blanks, control characters) is percent-encoded.
+// assignTarget writes the new target. What would break the request line apart (blanks, control characters) is percent-encoded, and so are
+// bytes above 127 (url_dec makes some), which no request line may have, unless the client's target was let pass with such bytes.
 func assignTarget(s *stream.Stream, set setter, value []byte) Verdict {
 	if s.Size() > maxRewrite {
 		return overflow(s)
 	}
 	t := s.Return(set(s.Work(), s.Req.Target, value))
+	encode := &encodeTarget
+	if hasHigh(t) && !hasHigh(s.Req.Target) {
+		encode = &encodeHigh
+	}
 	for _, c := range t {
-		if encodeTarget[c] {
-			t = s.Return(appendEncoded(s.Work(), t, '%', &encodeTarget, false))
+		if encode[c] {
+			t = s.Return(appendEncoded(s.Work(), t, '%', encode, false))
 			break
 		}
 	}
@@ -175,7 +180,19 @@ func authority(target []byte) []byte {
 	return rest[bytes.LastIndexByte(rest, '@')+1:]
 }
 
-var encodeTarget = bytesOf("\x7f", [2]int{0, 32})
+var (
+	encodeTarget = bytesOf("\x7f", [2]int{0, 32})
+	encodeHigh   = bytesOf("", [2]int{0, 32}, [2]int{127, 255})
+)
+
+func hasHigh(b []byte) bool {
+	for _, c := range b {
+		if c > 0x7f {
+			return true
+		}
+	}
+	return false
+}
 
 func bindSetStatus(p *ruleParser) (actionFunc, error) {
 	const usage = "expects 1 argument: <status>; or 3 arguments: <status> reason <fmt>"
