@@ -20,8 +20,8 @@ func (b *Backend) Persists(s *Server, force bool) bool {
 // assigned takes a slot of the server that a request belongs to, waiting in that server's queue when it is full. nil without an
 // error says that the request may be served by another one: `maxqueue` is reached and option redispatch is set.
 func (b *Backend) assigned(ctx context.Context, s *stream.Stream, o *ConnectOptions) (*Server, error) {
-	srv, begin := o.Server, time.Now()
-	s.Log.Queued = begin
+	srv := o.Server
+	s.Log.Queued = time.Now()
 	if !srv.acquire() {
 		if limit := int64(srv.o.Line.MaxQueue); limit > 0 && srv.life.counters.QCur.Load() >= limit {
 			if b.o.Redispatch != nil && !o.Force {
@@ -38,14 +38,13 @@ func (b *Backend) assigned(ctx context.Context, s *stream.Stream, o *ConnectOpti
 		}
 		srv = got
 	}
-	b.serving(s, srv, begin, false)
+	b.serving(s, srv, false)
 	return srv, nil
 }
 
 // serving counts the request as one of srv's. chosen says that the balance algorithm gave it there.
-func (b *Backend) serving(s *stream.Stream, srv *Server, begin time.Time, chosen bool) {
+func (b *Backend) serving(s *stream.Stream, srv *Server, chosen bool) {
 	s.Server = srv.o.Line.Name
-	srv.connTimes.queue.add(s.Log.Queued.Sub(begin))
 	s.Log.SrvConn = int(srv.life.counters.Enter())
 	if chosen {
 		srv.life.counters.Chosen.Add(1)

@@ -75,11 +75,10 @@ func (b *Backend) Connect(ctx context.Context, s *stream.Stream, o ConnectOption
 
 // assign chooses a server and takes its slot, waiting in the queue when all are full.
 func (b *Backend) assign(ctx context.Context, s *stream.Stream, avoid *Server) (*Server, error) {
-	begin := time.Now()
 	srv, full := b.take(avoid)
 	switch {
 	case srv != nil:
-		s.Log.Queued = begin
+		s.Log.Queued = time.Now()
 	case !full:
 		return nil, errNoServer
 	default:
@@ -90,7 +89,7 @@ func (b *Backend) assign(ctx context.Context, s *stream.Stream, avoid *Server) (
 			return nil, err
 		}
 	}
-	b.serving(s, srv, begin, true)
+	b.serving(s, srv, true)
 	return srv, nil
 }
 
@@ -112,11 +111,9 @@ func (b *Backend) onServer(ctx context.Context, s *stream.Stream, srv *Server, o
 		}
 	}
 	for {
-		begin := time.Now()
 		c, err := srv.open(ctx, s, &w)
 		if err == nil {
 			s.Log.Connected = time.Now()
-			srv.connTimes.connect.add(s.Log.Connected.Sub(begin))
 			c.session = o.Session
 			s.BackTLS = c.facts
 			return c, nil

@@ -42,18 +42,17 @@ type Server struct {
 
 // life is what one server keeps across generations: everything that time and operators change.
 type life struct {
-	counters  stats.Counters
-	served    atomic.Int64 // requests that hold a slot now
-	usable    atomic.Bool  // may be chosen
-	alive     atomic.Bool  // neither down nor in maintenance: may be asked by those who belong to it
-	weight    atomic.Int32 // the one in force before slow start, `set weight`
-	maxconn   atomic.Int32 // 0: unlimited; `set maxconn server`
-	initial   int          // weight of the configuration
-	checker   atomic.Pointer[Backend]
-	connTimes times
-	pool      pool
-	open      connSet
-	kick      chan struct{} // wakes the check loop
+	counters stats.Counters
+	served   atomic.Int64 // requests that hold a slot now
+	usable   atomic.Bool  // may be chosen
+	alive    atomic.Bool  // neither down nor in maintenance: may be asked by those who belong to it
+	weight   atomic.Int32 // the one in force before slow start, `set weight`
+	maxconn  atomic.Int32 // 0: unlimited; `set maxconn server`
+	initial  int          // weight of the configuration
+	checker  atomic.Pointer[Backend]
+	pool     pool
+	open     connSet
+	kick     chan struct{} // wakes the check loop
 
 	mu         sync.Mutex // guards the fields below
 	op         OpState
@@ -285,43 +284,4 @@ func (s *Server) freeSlot() {
 			b.queue.wake(b)
 		}
 	}
-}
-
-// times are the averages of `show stat`: qtime, ctime, rtime, ttime.
-type times struct{ queue, connect, response, total average }
-
-// average is a sliding mean over about 512 samples (HAProxy: TIME_STATS_SAMPLES), in milliseconds.
-type average struct {
-	sum atomic.Int64 // mean * samples
-	max atomic.Int64
-}
-
-const averageSamples = 512
-
-func (a *average) add(d time.Duration) {
-	ms := d.Milliseconds()
-	s := a.sum.Load()
-	a.sum.Store(s - (s+averageSamples-1)/averageSamples + ms) // racing samples may be lost, which a mean bears
-	for {
-		m := a.max.Load()
-		if ms <= m || a.max.CompareAndSwap(m, ms) {
-			return
-		}
-	}
-}
-
-func (a *average) mean() int64 { return (a.sum.Load() + averageSamples/2) / averageSamples }
-
-// Times are the means of the last requests and the maxima, in milliseconds: queue, connect, response, total.
-func (s *Server) Times() (mean, longest [4]int64) {
-	for i, a := range []*average{&s.connTimes.queue, &s.connTimes.connect, &s.connTimes.response, &s.connTimes.total} {
-		mean[i], longest[i] = a.mean(), a.max.Load()
-	}
-	return mean, longest
-}
-
-// Took adds one finished request to the server's means.
-func (s *Server) Took(response, total time.Duration) {
-	s.connTimes.response.add(response)
-	s.connTimes.total.add(total)
 }

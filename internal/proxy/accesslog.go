@@ -2,8 +2,11 @@ package proxy
 
 import (
 	"sync"
+	"time"
 
+	"gatehouse/internal/backend"
 	"gatehouse/internal/log"
+	"gatehouse/internal/stats"
 )
 
 // line is a borrowed buffer for one log line.
@@ -71,6 +74,22 @@ func (x *exchange) occupancy() {
 	}
 	l.LogCount = x.f.logged.Add(1)
 	l.RequestCount = x.f.requests.Load()
+}
+
+// took adds what srv has answered, or a tunnel to it, to the mean times of the server and of its backend.
+func (x *exchange) took(srv *backend.Server) {
+	l := &x.s.Log
+	asked, response := l.ReqDone, time.Duration(0)
+	if asked.IsZero() {
+		asked = l.Start
+	}
+	if !l.ResHead.IsZero() {
+		response = l.ResHead.Sub(l.Connected)
+	}
+	total := time.Since(l.Start)
+	for _, c := range [...]*stats.Counters{srv.Counters(), x.b.o.Counters} {
+		c.Times.Add(l.Queued.Sub(asked), l.Connected.Sub(l.Queued), response, total)
+	}
 }
 
 // account adds the bytes of the exchange to the counters.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gatehouse/internal/stats"
 )
 
 const plainGet = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -185,5 +187,28 @@ func TestARequestThatWaitsTooLongInTheQueueGets503(t *testing.T) {
 	first.take(len(okOut))
 	if l := e.logged(); l != "be/s 200 --" {
 		t.Errorf("log of the first %q", l)
+	}
+}
+
+func TestAnsweredRequestsCountInTheMeanTimes(t *testing.T) {
+	const pause = 3 * time.Millisecond // at least 1 in whole milliseconds
+	srv := serve(t, func(p *peer, _ int) {
+		for p.head() != "" {
+			<-time.After(pause)
+			p.send(okResponse)
+		}
+	})
+	counters := new(stats.Counters)
+	e := newEdge(t, srv.addr, func(o *setup) { o.format, o.b.Counters = "%ST", counters })
+	c := e.dial()
+	c.send(plainGet).head()
+	c.Close()
+	e.logged()
+	var r stats.Row
+	stats.BackendFacts{Name: "be", Mode: "http", Counters: counters}.Row(&r, time.Now())
+	for _, col := range []stats.Column{stats.ColRtime, stats.ColTtime, stats.ColRtimeMax, stats.ColTtimeMax} {
+		if n := r.Get(col).Int(); n < 1 {
+			t.Errorf("column %d is %d after an answer that took %v", col, n, pause)
+		}
 	}
 }

@@ -243,7 +243,7 @@ func (x *exchange) afterBody(c *backend.Conn, done bool) {
 	s.Log.BytesIn = x.up.Sent()
 	reusable := done && x.send.cause == 0 && x.cl.in.Done() && x.srv.Buffered() == 0 && s.Res.KeepAlive &&
 		!x.f.o.ServerClose && !x.b.o.ServerClose && !x.f.o.HTTPClose && !x.b.o.HTTPClose
-	c.Server.Took(s.Log.ResHead.Sub(s.Log.Connected), time.Since(s.Log.Start))
+	x.took(c.Server)
 	sc := c.Server.Counters()
 	sc.Status(s.Res.Status)
 	sc.BytesIn.Add(s.Log.BytesIn)

@@ -130,6 +130,7 @@ func (x *exchange) connectTCP(ctx context.Context) {
 	default:
 		x.term(cause, 'D')
 	}
+	x.took(c.Server)
 	s.Log.BytesIn = t.in.Load()
 	x.tunnelled = t.out.Load() + int64(x.srv.Buffered()) // what a rule kept back was read too
 	sc := c.Server.Counters()

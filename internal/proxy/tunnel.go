@@ -345,6 +345,7 @@ func (x *exchange) upgrade(c *backend.Conn, wire *h1.Conn) {
 	if cause != '-' {
 		x.term(cause, 'D')
 	}
+	x.took(c.Server)
 	s.Log.BytesIn = x.up.Sent() + int64(len(sent)) + t.in.Load()
 	x.tunnelled = t.out.Load()
 	x.cl.in.Drop()

@@ -258,7 +258,7 @@ func (r *Row) outgoing(c *Counters, mode string, now time.Time) {
 	r.SetInt(ColConnect, c.Connects.Load())
 	r.SetInt(ColReuse, c.Reuses.Load())
 	r.SetInt(ColLastsess, sinceSession(c, now))
-	r.zero(ColQtime, ColCtime, ColRtime, ColTtime, ColQtimeMax, ColCtimeMax, ColRtimeMax, ColTtimeMax)
+	r.times(&c.Times)
 	if mode == "http" {
 		r.responses(c)
 		r.SetInt(ColReqTot, c.Reqs.Load())

@@ -27,6 +27,7 @@ type Counters struct {
 	SSLConns, SSLResumed, SSLFailed atomic.Int64    // ssl_sess, ssl_reused_sess, ssl_failed_handshake
 	CompIn, CompOut, CompRsp        atomic.Int64    // comp_in, comp_out, comp_rsp
 	SessRate, ReqRate               Rate
+	Times                           Times // qtime, ctime, rtime, ttime
 }
 
 // Enter counts one more current session and keeps the maximum.
