@@ -54,7 +54,7 @@ func NewHouse(o WorkerOptions) (Engine, error) {
 	var err error
 	h.cli, err = socket.NewWorker(socket.Options{
 		Process: processFace{h}, Certificates: certificates{h.store, h.acme}, ACME: h.acme, Patterns: h.eng.Patterns,
-		Sockets: h.socketList, Tables: h.eng.Tables, Sinks: h.eng.Sinks, GetSocks: h.sendSockets, Failed: h.sessionFailed,
+		Sockets: h.socketList, Tables: h.eng.Tables, Var: h.eng.ShowVar, Sinks: h.eng.Sinks, GetSocks: h.sendSockets, Failed: h.sessionFailed,
 	})
 	return h, err
 }

@@ -201,6 +201,18 @@ func (x *Session) put(c *Conn) bool {
 	return true
 }
 
+// Last returns a usable server of b that the session keeps a connection to: the one used last. nil when there is none.
+func (x *Session) Last(b *Backend) *Server {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i := len(x.idle) - 1; i >= 0; i-- {
+		if s := x.idle[i].Server; s.backend == b && s.usable.Load() {
+			return s
+		}
+	}
+	return nil
+}
+
 func (x *Session) get(s *Server, w *wish) *Conn {
 	x.mu.Lock()
 	defer x.mu.Unlock()

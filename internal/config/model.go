@@ -84,7 +84,8 @@ type Global struct {
 	ACMEScheduler        bool // acme.scheduler auto (default true)
 	HTTPClientCA         string
 	HTTPClientVerifyNone bool
-	SetVars              []Rule // set-var and set-var-fmt lines
+	HeaderCase           map[string]string // h1-case-adjust: how a field's name, which is the key, is written
+	HeaderCaseFile       string            // h1-case-adjust-file
 }
 
 // Gatehouse is our own section (design: what HAProxy has no word for).
@@ -153,12 +154,17 @@ type Proxy struct {
 	DontLogNull, DontLogNormal, LogASAP          bool
 	LogSeparateErrors, LogHealthChecks           bool
 
-	Forwarded       *Forwarded
-	OriginalTo      *ForwardFor
-	RestrictNames   string // option http-restrict-req-hdr-names: "" or "preserve", "delete", "reject"
-	UnsafeRequests  bool   // option accept-unsafe-violations-in-http-request
-	DropReqTrailers bool
-	DropResTrailers bool
+	Forwarded                             *Forwarded
+	OriginalTo                            *ForwardFor
+	RestrictNames                         string // option http-restrict-req-hdr-names: "" or "preserve", "delete", "reject"
+	UnsafeRequests                        bool   // option accept-unsafe-violations-in-http-request
+	UnsafeResponses                       bool   // option accept-unsafe-violations-in-http-response
+	CaseForClients, CaseForServers        bool   // option h1-case-adjust-bogus-client and -server
+	PretendKeepAlive, UseProxyHeader      bool   // option http-pretend-keepalive, http-use-proxy-header
+	IdleCloseOnResponse, PreferLastServer bool   // option idle-close-on-response, prefer-last-server
+	NoLinger                              bool   // option nolinger
+	DropReqTrailers                       bool
+	DropResTrailers                       bool
 
 	Captures       []Capture // in the order of their lines
 	CaptureCookie  *CaptureCookie

@@ -93,6 +93,22 @@ func flagField(px *Proxy, name string) *bool {
 		return &px.LogASAP
 	case "accept-unsafe-violations-in-http-request":
 		return &px.UnsafeRequests
+	case "accept-unsafe-violations-in-http-response":
+		return &px.UnsafeResponses
+	case "h1-case-adjust-bogus-client":
+		return &px.CaseForClients
+	case "h1-case-adjust-bogus-server":
+		return &px.CaseForServers
+	case "http-pretend-keepalive":
+		return &px.PretendKeepAlive
+	case "http-use-proxy-header":
+		return &px.UseProxyHeader
+	case "idle-close-on-response":
+		return &px.IdleCloseOnResponse
+	case "nolinger":
+		return &px.NoLinger
+	case "prefer-last-server":
+		return &px.PreferLastServer
 	case "http-drop-request-trailers":
 		return &px.DropReqTrailers
 	case "http-drop-response-trailers":

@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // Forwarded is option forwarded (RFC 7239): which parameters are written and what they are made of.
 type Forwarded struct {
 	Pos             Pos
@@ -107,5 +109,28 @@ func (p *parser) optionRestrict(s *statement) {
 		s.px.RestrictNames = how
 	default:
 		p.alert("invalid parameter '%s'. option '%s' expects 'preserve', 'reject' or 'delete' option.", how, s.arg(1))
+	}
+}
+
+// unsafeNote says what the unsafe options do not let pass here.
+const unsafeNote = "fields with bad names are dropped; a NUL in a value, a broken Transfer-Encoding and a status of four digits stay errors"
+
+// noted is a keyword with a note.
+func noted(k Keyword, note string) Keyword {
+	k.Note = note
+	return k
+}
+
+// optionOldUnsafe reads the old names of the unsafe options. As in HAProxy, "no" before them changes nothing.
+func (p *parser) optionOldUnsafe(s *statement) {
+	if p.tooMany(s, 0, 1) || !p.optionPlace(s) {
+		return
+	}
+	side := strings.TrimPrefix(s.arg(1), "accept-invalid-http-")
+	p.warnTight("option '%s' is deprecated. please use 'option accept-unsafe-violations-in-http-%s' if absolutely needed.", s.arg(1), side)
+	if side == "request" {
+		s.px.UnsafeRequests = true
+	} else {
+		s.px.UnsafeResponses = true
 	}
 }

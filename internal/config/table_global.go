@@ -25,6 +25,8 @@ func globalKeywords() []Keyword {
 		g("httpclient.ssl.ca-file", "<file>", "3.4", (*parser).globalClientCA),
 		g("httpclient.ssl.verify", "none|required", "3.4", (*parser).globalClientVerify),
 		g("http-err-codes", "[+-]<low>[-<high>][,...] ...", "3.1", (*parser).globalStatusCodes),
+		g("h1-case-adjust", "<from> <to>", "3.1", (*parser).globalHeaderCase),
+		g("h1-case-adjust-file", "<file>", "3.1", (*parser).globalHeaderCaseFile),
 		g("http-fail-codes", "[+-]<low>[-<high>][,...] ...", "3.1", (*parser).globalStatusCodes),
 		g("issuers-chain-path", "<dir>", "3.1", (*parser).globalIssuers),
 		g("key-base", "<dir>", "3.1", (*parser).globalBase),
@@ -101,7 +103,7 @@ func globalKeywords() []Keyword {
 		"tune.vars.reqres-max-size", "tune.vars.sess-max-size", "tune.vars.txn-max-size", "tune.zlib.memlevel", "tune.zlib.windowsize")...)
 	list = append(list, noEffect(InGlobal, "3.3", "force-cfg-parser-pause <time>", "quiet", "warn-blocked-traffic-after <time>")...)
 	list = append(list, refused(InGlobal, "3.1",
-		"cluster-secret <text>", "default-path", "external-check", "h1-accept-payload-with-any-method", "h1-case-adjust <from> <to>", "h1-case-adjust-file <file>",
+		"cluster-secret <text>", "default-path", "external-check", "h1-accept-payload-with-any-method",
 		"h1-do-not-close-on-insecure-transfer-encoding",
 		"jwt.decrypt_alg_list", "jwt.decrypt_enc_list", "ocsp-update.disable", "ocsp-update.httpproxy",
 		"ocsp-update.maxdelay", "ocsp-update.mindelay", "ocsp-update.mode", "tune.ssl.ocsp-update.maxdelay", "tune.ssl.ocsp-update.mindelay", "server-state-base <dir>", "server-state-file <file>",

@@ -136,7 +136,12 @@ func optionKeywords() []Keyword {
 		o("forwarded", "[proto] [host|host-expr <expr>] [by|by-expr <expr>] [by_port|by_port-expr <expr>] [for|for-expr <expr>] [for_port|for_port-expr <expr>]", inDBE, (*parser).optionForwarded),
 		o("originalto", "[except <net>] [header <name>]", inAll, (*parser).optionOriginalTo),
 		o("http-restrict-req-hdr-names", "preserve|delete|reject", inAll, (*parser).optionRestrict),
-		flag("accept-unsafe-violations-in-http-request", inDFE), flag("http-drop-request-trailers", inDBE), flag("http-drop-response-trailers", inDFE),
+		noted(flag("accept-unsafe-violations-in-http-request", inDFE), unsafeNote),
+		noted(flag("accept-unsafe-violations-in-http-response", inDBE), unsafeNote),
+		o("accept-invalid-http-request", "", inDFE, (*parser).optionOldUnsafe), o("accept-invalid-http-response", "", inDBE, (*parser).optionOldUnsafe),
+		flag("h1-case-adjust-bogus-client", inDFE), flag("h1-case-adjust-bogus-server", inDBE), flag("http-pretend-keepalive", inDBE),
+		flag("http-use-proxy-header", inDFE), flag("idle-close-on-response", inDFE), flag("nolinger", inAll), flag("prefer-last-server", inDBE),
+		flag("http-drop-request-trailers", inDBE), flag("http-drop-response-trailers", inDFE),
 		o("forwardfor", "[except <net>] [header <name>] [if-none]", inAll, (*parser).optionForwardFor),
 		o("http-keep-alive", "", inAll, (*parser).optionHTTPMode),
 		o("http-server-close", "", inAll, (*parser).optionHTTPMode),
@@ -154,10 +159,18 @@ func optionKeywords() []Keyword {
 		{Name: "http_proxy", In: inAll | InOption, State: Refused, Manual: "4.2", hides: true, parse: (*parser).optionGone, Note: "removed from HAProxy in 2.5"},
 	}
 	// What the kernel, Go's runtime or our codecs do anyway, or do not have.
-	list = append(list, noEffect(inAll|InOption, "4.2", "contstats", "disable-h2-upgrade", "http-no-delay", "http-pretend-keepalive", "http-use-proxy-header",
-		"idle-close-on-response", "independent-streams", "nolinger", "prefer-last-server", "splice-auto", "splice-request", "splice-response",
-		"tcp-smart-accept", "tcp-smart-connect", "use-small-buffers")...)
-	list = append(list, refused(inAll|InOption, "4.2", "accept-invalid-http-request", "accept-invalid-http-response", "accept-unsafe-violations-in-http-response", "checkcache", "external-check", "h1-case-adjust-bogus-client", "h1-case-adjust-bogus-server",
+	for name, why := range map[string]string{
+		"contstats":           "bytes are counted when a request or session ends; a long one shows none before",
+		"disable-h2-upgrade":  "there is no HTTP/2 to upgrade to",
+		"http-no-delay":       "what is there is sent at once, always",
+		"independent-streams": "each direction has a timeout of its own, always",
+		"splice-auto":         "tunnels use splice(2) where the kernel can", "splice-request": "as splice-auto", "splice-response": "as splice-auto",
+		"tcp-smart-accept": "the kernel decides when it acknowledges", "tcp-smart-connect": "the kernel decides when it acknowledges",
+		"use-small-buffers": "an idle connection owns no buffer",
+	} {
+		list = append(list, Keyword{Name: name, In: inAll | InOption, State: NoEffect, Manual: "4.2", Note: why})
+	}
+	list = append(list, refused(inAll|InOption, "4.2", "checkcache", "external-check",
 		"ldap-check", "mysql-check", "pgsql-check", "redis-check", "smtpchk", "spop-check", "transparent")...)
 	slices.SortStableFunc(list, byName)
 	return list

@@ -21,6 +21,7 @@ import (
 type plan struct {
 	generation
 	certs *certstore.Plan
+	cases map[string]string     // h1-case-adjust
 	logs  map[string]*logTarget // those the plan uses, new ones not yet started
 	rings []*ringPlan           // in the configuration's order
 	vars  []func(rule.Env)      // set the variables of the global section
@@ -113,6 +114,7 @@ func (b *builder) build() {
 	b.globalVars()
 	b.plan.logger = b.logger(&config.Proxy{Logs: b.cfg.Global.Logs})
 	b.certificates()
+	b.globals()
 	b.fullConns()
 	b.userlists()
 	b.errorSections()
@@ -242,6 +244,7 @@ func (b *builder) backend(g *proxyGen) {
 		HTTPClose: p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq, NoAbortOnClose: p.NoAbortOnClose,
 		Errors: b.pages(p, rules), InspectDelay: p.InspectDelay, ResponseDelay: p.ResponseInspectDelay,
 	}
+	b.backendExtras(&bo, p)
 	bo.TCPResponse = c.TCPResponse(p.TCPResponse, acls)
 	bo.RetryOn, bo.Compression = retryOn(p), compression(p)
 	bo.Persistence = b.persistence(p, servers, c, acls)
@@ -300,6 +303,7 @@ func (b *builder) frontend(g *proxyGen) {
 	b.captures(&o, p, c)
 	g.logger = o.Log.Logger
 	o.OriginalTo, o.RestrictNames, o.DropTrailers, o.Unsafe = addressField(p.OriginalTo), restrictNames(p), p.DropResTrailers, p.UnsafeRequests
+	b.frontendExtras(&o, p)
 	g.frontend = proxy.NewFrontend(o)
 	b.binds(g, o.Log.Error)
 }

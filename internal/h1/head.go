@@ -18,6 +18,7 @@ type head struct {
 	hasHost                       bool
 	expect100                     bool
 	upgradeTo                     []byte
+	lax                           bool // fields with bad names are dropped instead of refused
 }
 
 // parseFields parses the field lines of b from at up to and including the empty line, appending to fields. It returns the
@@ -54,6 +55,17 @@ func parseFields(b []byte, at int, fields []stream.Field, max int, h *head, resp
 		if at >= len(b) {
 			return fields, 0, errIncomplete
 		}
+		keep := true
+		if h.lax && at > start && b[at] != ':' {
+			for keep = false; at < len(b) && b[at] != ':'; at++ {
+				if b[at] == '\n' || b[at] == '\r' {
+					return fields, 0, ErrSyntax
+				}
+			}
+			if at >= len(b) {
+				return fields, 0, errIncomplete
+			}
+		}
 		if b[at] != ':' || at == start {
 			return fields, 0, ErrSyntax
 		}
@@ -63,8 +75,7 @@ func parseFields(b []byte, at int, fields []stream.Field, max int, h *head, resp
 			return fields, 0, err
 		}
 		at = next
-		keep := true
-		if special(name) {
+		if keep && special(name) {
 			if keep, err = h.take(name, value, response); err != nil {
 				return fields, 0, err
 			}

@@ -30,7 +30,7 @@ func parseRequest(b []byte, req *stream.Request, lim *Limits) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var h head
+	h := head{lax: lim.Unsafe}
 	from := at
 	req.Fields, at, err = parseFields(b, at, req.Fields, lim.Fields, &h, false)
 	if err != nil {
@@ -149,7 +149,7 @@ func (h *head) frameRequest(req *stream.Request) error {
 	}
 	req.Expect100 = h.expect100 && req.Minor >= 1
 	if h.upgrade && h.upgradeTo != nil && req.Minor >= 1 {
-		if h.websocket && !h.websocketKey {
+		if h.websocket && !h.websocketKey && !h.lax {
 			return errWebSocketNoKey
 		}
 		if hasBody {

@@ -8,7 +8,7 @@ import (
 // the head, or errIncomplete, or an *Error.
 func parseResponse(b []byte, res *stream.Response, lim *Limits) (int, head, error) {
 	res.Reset()
-	var h head
+	h := head{lax: lim.Unsafe}
 	major, minor, at, err := parseVersion(b, 0)
 	if err != nil {
 		return 0, h, err
@@ -93,7 +93,7 @@ func (h *head) frameResponse(res *stream.Response, bodyless, connect bool) (stre
 		if h.upgradeTo == nil {
 			return 0, ErrSyntax
 		}
-		if h.websocket && !h.websocketKey {
+		if h.websocket && !h.websocketKey && !h.lax {
 			return 0, errWebSocketNoKey
 		}
 		res.Upgrade = h.upgradeTo

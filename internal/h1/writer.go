@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"bytes"
 	"strconv"
 
 	"gatehouse/internal/stream"
@@ -18,6 +19,26 @@ type Writer struct {
 	left int64           // of BodyLength: bytes still owed
 	head int             // bytes of the head last written, for the log
 	sent int64           // bytes handed to the connection since Init
+
+	// Case says how names of fields are written that a peer wants in another way than in lower case; nil: none. Keys are in lower case,
+	// values as long as their keys. Set it after Init.
+	Case map[string]string
+}
+
+// recase writes the names of the field lines in b as Case has them.
+func (w *Writer) recase(b []byte) {
+	for len(b) > 0 {
+		end := bytes.IndexByte(b, '\n') + 1
+		if end == 0 {
+			return
+		}
+		if colon := bytes.IndexByte(b[:end], ':'); colon > 0 {
+			if to, ok := w.Case[string(b[:colon])]; ok {
+				copy(b[:colon], to)
+			}
+		}
+		b = b[end:]
+	}
 }
 
 // Init makes w write to c with buffers of pool.
@@ -210,6 +231,9 @@ func (w *Writer) appender() appender {
 func (w *Writer) done(a *appender, kind stream.BodyKind, length int64) error {
 	if a.full {
 		return ErrNoRoom
+	}
+	if w.Case != nil {
+		w.recase(a.b[w.n+bytes.IndexByte(a.b[w.n:a.n], '\n')+1 : a.n])
 	}
 	w.head = a.n - w.n
 	w.n = a.n
@@ -427,6 +451,9 @@ func (w *Writer) End(trailers []stream.Field) error {
 			a.text("0\r\n")
 		}
 		a.text("\r\n")
+		if w.Case != nil {
+			w.recase(a.b[w.n:a.n])
+		}
 		w.n = a.n
 	}
 	return nil

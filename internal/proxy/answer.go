@@ -42,13 +42,17 @@ func (x *exchange) reply(v rule.Verdict) {
 		challenge := r.Challenge
 		r = x.page(r.ErrorFile)
 		if challenge != nil {
-			r.Fields = append(stream.Del(r.Fields, "www-authenticate"), stream.Field{Name: wwwAuthenticate, Value: challenge})
+			name := wwwAuthenticate
+			if r.Status == 407 {
+				name = proxyAuthenticate
+			}
+			r.Fields = append(stream.Del(r.Fields, string(name)), stream.Field{Name: name, Value: challenge})
 		}
 	}
 	x.emit(r, true)
 }
 
-var wwwAuthenticate = []byte("www-authenticate")
+var wwwAuthenticate, proxyAuthenticate = []byte("www-authenticate"), []byte("proxy-authenticate")
 
 // emit makes r the stream's response and sends it; with rules, through the after-response rules, as every answer to what rules
 // could see. When they make something of it that cannot be sent, the connection closes.

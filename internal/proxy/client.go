@@ -29,6 +29,7 @@ type client struct {
 
 	mu       sync.Mutex
 	idle     bool // guarded by mu: waiting for the first byte of a request
+	lingers  bool // guarded by mu: a stop leaves it idle; the next answer tells the client to close
 	stopping bool // guarded by mu: close after the current request
 }
 
@@ -56,7 +57,15 @@ func (cl *client) await() bool {
 		return !cl.isStopping()
 	}
 	f := cl.handle.Frontend()
-	if f == nil || !cl.setIdle(true) {
+	if f == nil {
+		return false
+	}
+	if f.o.IdleCloseOnResponse {
+		cl.mu.Lock()
+		cl.lingers = !cl.stopping
+		cl.mu.Unlock()
+	}
+	if !cl.setIdle(true) {
 		return false
 	}
 	limit := f.o.Timeouts.KeepAlive
@@ -101,6 +110,9 @@ func (cl *client) setIdle(idle bool) bool {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	cl.idle = idle
+	if cl.lingers {
+		return true
+	}
 	if cl.stopping && !idle {
 		// A request that won the race with the stop is still answered, with connection: close.
 		cl.wire.Resume()
@@ -120,7 +132,7 @@ func (cl *client) stop() {
 	cl.mu.Lock()
 	defer cl.mu.Unlock()
 	cl.stopping = true
-	if cl.idle {
+	if cl.idle && !cl.lingers {
 		cl.wire.Interrupt()
 	}
 }

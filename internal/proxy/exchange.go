@@ -62,6 +62,7 @@ func (x *exchange) begin(cl *client) {
 	s.Log.Start = now
 	s.Log.Idle = now.Sub(cl.ended)
 	x.out.Init(&cl.wire, x.f.pool)
+	x.out.Case = x.f.o.HeaderCase
 	x.keep, x.silent, x.logged, x.sawContinue, x.own = true, false, false, false, false
 	x.send.cause, x.tunnelled = 0, 0
 	cl.wire.WriteWithin(x.f.o.Timeouts.Client)
@@ -150,6 +151,7 @@ func (x *exchange) readHead() bool {
 	s := &x.s
 	s.Log.ReqDone = time.Now()
 	s.Log.RequestLine = x.requestLine()
+	s.Req.ViaProxy = x.f.o.ProxyHeader && s.Req.Target[0] != '/' && s.Req.Target[0] != '*'
 	cl.conn.Requests++
 	x.head, x.connect = string(s.Req.Method) == "HEAD", string(s.Req.Method) == "CONNECT"
 	x.keep = s.Req.KeepAlive && !x.f.o.HTTPClose

@@ -27,6 +27,9 @@ func (x *exchange) forward() {
 		Server:  x.to.server,
 		Force:   x.to.force,
 	}
+	if x.b.o.PreferLast && o.Server == nil {
+		o.Server = x.cl.session.Last(x.b.o.Servers)
+	}
 	for {
 		x.away.begin(x.cl, !x.b.o.NoAbortOnClose, x.clientTimeout())
 		c, err := x.b.o.Servers.Connect(&x.away, &x.s, o)
@@ -86,6 +89,7 @@ func (x *exchange) onServer(c *backend.Conn, mayResend bool) outcome {
 	x.up.Release()
 	x.srv.Init(wire, x.f.pool)
 	x.up.Init(wire, x.f.pool)
+	x.up.Case = x.b.o.HeaderCase
 	x.addresses(c)
 
 	noBody := x.cl.in.Done()
@@ -146,7 +150,7 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 		x.fail(500)
 		return false
 	}
-	if err := x.up.Request(&s.Req, h1.RequestOptions{Unsafe: x.f.o.Unsafe, Close: x.b.o.HTTPClose || x.b.o.ServerClose || x.f.o.HTTPClose || x.f.o.ServerClose}); err != nil {
+	if err := x.up.Request(&s.Req, h1.RequestOptions{Unsafe: x.f.o.Unsafe, Close: x.tellsClose()}); err != nil {
 		// Rules made something of the request that may not leave (threat H13); the server saw nothing of it.
 		c.Release(true)
 		x.term('P', 'R')
@@ -192,6 +196,12 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 	return true
 }
 
+// tellsClose reports whether the server is told that its connection ends after the answer.
+func (x *exchange) tellsClose() bool {
+	f, b := &x.f.o, &x.b.o
+	return !b.PretendKeepAlive && (b.HTTPClose || b.ServerClose || f.HTTPClose || f.ServerClose)
+}
+
 // requestTrailers are those that go to the server.
 func (x *exchange) requestTrailers() []stream.Field {
 	if x.b.o.DropTrailers {
@@ -209,7 +219,11 @@ func (x *exchange) awaitResponse(wire *h1.Conn) error {
 			return err
 		}
 		wire.ReadWithin(x.serverTimeout())
-		if err := x.srv.ReadResponse(&s.Res, &x.f.resLimits, bodyless, connect); err != nil {
+		limits := &x.f.resLimits
+		if x.b.o.Unsafe {
+			limits = &x.f.resUnsafe
+		}
+		if err := x.srv.ReadResponse(&s.Res, limits, bodyless, connect); err != nil {
 			x.captureResponse(err)
 			return err
 		}

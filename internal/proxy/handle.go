@@ -83,6 +83,9 @@ func (h *Handle) Serve(ctx context.Context, nc net.Conn, c *stream.Conn) {
 	if !f.admitSession(nc, c) {
 		return
 	}
+	if f.o.NoLinger {
+		noLinger(nc)
+	}
 	table.CountSession(c)
 	if !f.o.HTTP {
 		serveTCP(ctx, h, f, nc, c)

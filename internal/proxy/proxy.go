@@ -88,16 +88,21 @@ type FrontendOptions struct {
 	Lookup        func(name []byte) *Backend // for dynamic use_backend; nil finds nothing
 	Default       *Backend                   // nil: 503
 
-	Log            AccessLog
-	Errors         *ErrorPages // nil: the built-in ones
-	ForwardFor     *ForwardFor // nil: off
-	OriginalTo     *ForwardFor // option originalto, nil: off
-	RestrictNames  RestrictNames
-	DropTrailers   bool                 // option http-drop-response-trailers
-	Unsafe         bool                 // option accept-unsafe-violations-in-http-request
-	Captures       *stream.CaptureSlots // nil: none
-	UniqueID       *rule.Format         // nil: none
-	UniqueIDHeader string               // unique-id-header, lower case
+	Log           AccessLog
+	Errors        *ErrorPages // nil: the built-in ones
+	ForwardFor    *ForwardFor // nil: off
+	OriginalTo    *ForwardFor // option originalto, nil: off
+	RestrictNames RestrictNames
+	DropTrailers  bool              // option http-drop-response-trailers
+	Unsafe        bool              // option accept-unsafe-violations-in-http-request
+	HeaderCase    map[string]string // how names of fields to clients are written (option h1-case-adjust-bogus-client); nil: in lower case
+	ProxyHeader   bool              // option http-use-proxy-header
+	NoLinger      bool              // option nolinger
+	// IdleCloseOnResponse is the option of that name: at a soft stop an idle connection stays open for one more request.
+	IdleCloseOnResponse bool
+	Captures            *stream.CaptureSlots // nil: none
+	UniqueID            *rule.Format         // nil: none
+	UniqueIDHeader      string               // unique-id-header, lower case
 	// Challenge answers HTTP-01 before any rule: the key authorisation of a token of our own open orders, nil otherwise.
 	Challenge   func(token []byte) []byte
 	Stats       *StatsPage // nil: none
@@ -128,7 +133,8 @@ type FrontendOptions struct {
 type Frontend struct {
 	o         FrontendOptions
 	limits    h1.Limits // of requests
-	resLimits h1.Limits
+	resLimits h1.Limits // of responses
+	resUnsafe h1.Limits // of responses, with option accept-unsafe-violations-in-http-response
 	pool      *h1.Pool
 	peeks     bool          // a use_backend rule of a frontend in mode tcp reads the head of a request
 	logged    atomic.Uint64 // log lines written
@@ -159,6 +165,8 @@ func NewFrontend(o FrontendOptions) *Frontend {
 		resLimits: h1.Limits{Head: o.BufSize - o.MaxRewrite, Fields: o.MaxHdr},
 		pool:      poolOf(o.BufSize),
 	}
+	f.resUnsafe = f.resLimits
+	f.resUnsafe.Unsafe = true
 	for i := range o.UseBackend {
 		f.peeks = f.peeks || !o.HTTP && o.UseBackend[i].Cond.ReadsHead()
 	}
@@ -192,7 +200,13 @@ type BackendOptions struct {
 	OriginalTo    *ForwardFor
 	Forwarded     *rule.Forwarded // option forwarded, nil: off
 	RestrictNames RestrictNames
-	DropTrailers  bool // option http-drop-request-trailers
+	DropTrailers  bool              // option http-drop-request-trailers
+	HeaderCase    map[string]string // how names of fields to servers are written (option h1-case-adjust-bogus-server); nil: in lower case
+	Unsafe        bool              // option accept-unsafe-violations-in-http-response
+	NoLinger      bool              // option nolinger
+	PreferLast    bool              // option prefer-last-server
+	// PretendKeepAlive is option http-pretend-keepalive: servers whose connections are not kept are not told so.
+	PretendKeepAlive bool
 
 	HTTPClose     bool // option httpclose
 	ServerClose   bool // option http-server-close

@@ -143,6 +143,9 @@ func (x *exchange) connectTCP(ctx context.Context) {
 func (x *exchange) addresses(c *backend.Conn) {
 	x.s.Log.Reused = c.Reused
 	x.server = c.Conn
+	if x.b.o.NoLinger {
+		noLinger(c.Conn)
+	}
 	if a, ok := c.LocalAddr().(*net.TCPAddr); ok {
 		x.s.Log.SrvSrc = a.AddrPort()
 	}

@@ -104,11 +104,17 @@ func credentials(v []byte) (scheme, said []byte, ok bool) {
 	return v[:i], bytes.TrimLeft(v[i:], " "), true
 }
 
-var authorization = header{name: "authorization", full: true}
+// authorization is where a client says who it is: to the server that it takes us for, or to its proxy.
+func authorization(s *stream.Stream) header {
+	if s.Req.ViaProxy {
+		return header{name: "proxy-authorization", full: true}
+	}
+	return header{name: "authorization", full: true}
+}
 
 // basic reads user and password of a request (RFC 7617).
 func basic(s *stream.Stream) (user, password []byte, ok bool) {
-	v, _, ok := authorization.next(s, cursor{})
+	v, _, ok := authorization(s).next(s, cursor{})
 	if !ok {
 		return nil, nil, false
 	}
@@ -200,7 +206,7 @@ func authType(s *stream.Stream, _ Env) (Value, bool) {
 	if _, _, ok := basic(s); ok {
 		return text(basicType), true
 	}
-	if _, ok := bearer(s, authorization); ok {
+	if _, ok := bearer(s, authorization(s)); ok {
 		return text(bearerType), true
 	}
 	return Value{}, false
@@ -216,11 +222,12 @@ func bearer(s *stream.Stream, h header) ([]byte, bool) {
 }
 
 func bindBearer(a args) (source, error) {
-	h := authorization
-	if name := a.str(0); name != "" {
-		h.name = string(bytes.ToLower([]byte(name)))
-	}
+	name := string(bytes.ToLower([]byte(a.str(0))))
 	return source{one: func(s *stream.Stream, _ Env) (Value, bool) {
+		h := authorization(s)
+		if name != "" {
+			h.name = name
+		}
 		token, ok := bearer(s, h)
 		return text(token), ok
 	}}, nil
@@ -245,6 +252,9 @@ func bindAuth(p *ruleParser) (actionFunc, error) {
 		return nil, fmt.Errorf("a header value must not contain CR, LF or NUL")
 	}
 	return func(s *stream.Stream, _ Env) Verdict {
+		if s.Req.ViaProxy {
+			return answer(s, VerdictReturn, Reply{Status: 407, ErrorFile: 407, Challenge: challenge})
+		}
 		return answer(s, VerdictReturn, Reply{Status: 401, ErrorFile: 401, Challenge: challenge})
 	}, nil
 }

@@ -29,6 +29,7 @@ type Request struct {
 	KeepAlive    bool   // the client will keep the connection
 	Expect100    bool   // Expect: 100-continue
 	Upgrade      []byte // protocol named by Upgrade when Connection lists it, else nil
+	ViaProxy     bool   // the client takes us for its proxy, and authenticates as towards one (option http-use-proxy-header)
 }
 
 // Response is a response head; the same rules hold for Fields.

@@ -21,6 +21,9 @@ func (w *Worker) commands() []Command {
 	if w.o.ACME != nil {
 		all = append(all, w.acmeCommands())
 	}
+	if w.o.Var != nil {
+		all = append(all, w.varCommands())
+	}
 	if w.o.Tables != nil {
 		all = append(all, w.tableCommands())
 	}

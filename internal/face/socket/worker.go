@@ -28,6 +28,8 @@ type Options struct {
 	Sockets func() []SocketOptions
 	// GetSocks sends the listening sockets over c for _getsocks; nil refuses.
 	GetSocks func(c *net.UnixConn) error
+	// Var shows a variable of the process, as its type and its text in angle brackets; nil: there is no command for it.
+	Var func(name string) (kind, text string, found bool)
 	// Tables lists the stick tables, in the order in which they are shown; nil: there are no commands for them.
 	Tables func() []*table.Table
 	// Sinks lists the places that events go to, for show events; nil: there is no such command.
