@@ -62,7 +62,7 @@ func (cl *client) await() bool {
 	}
 	if f.o.IdleCloseOnResponse {
 		cl.mu.Lock()
-		cl.lingers = !cl.stopping
+		cl.lingers = true
 		cl.mu.Unlock()
 	}
 	if !cl.setIdle(true) {

@@ -90,7 +90,7 @@ func (x *exchange) serve() bool {
 	}
 	x.route()
 	x.finish()
-	if !x.keep || x.cl.isStopping() {
+	if !x.keep || x.cl.isStopping() && !x.f.o.IdleCloseOnResponse {
 		if !x.cl.in.Done() || x.cl.in.Buffered() > 0 {
 			x.cl.closeGently()
 		}

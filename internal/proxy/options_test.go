@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -71,6 +72,14 @@ func TestAnIdleConnectionSurvivesASoftStopForOneRequest(t *testing.T) {
 	c := e.dial()
 	c.send(plainGet).head()
 	e.stop()
+	for told := false; !told; { // the stop reaches the connection in a goroutine of its own
+		e.handle.mu.Lock()
+		for cl := range e.handle.conns {
+			told = cl.isStopping()
+		}
+		e.handle.mu.Unlock()
+		runtime.Gosched()
+	}
 	if out := c.send(plainGet).head(); !strings.HasPrefix(out, "HTTP/1.1 200 ") || !strings.Contains(out, "connection: close") {
 		t.Errorf("after the stop: %q", out)
 	}
