@@ -43,7 +43,6 @@ type arg struct {
 	num  int64
 	re   *regexp.Regexp
 	addr netip.Addr
-	bits int
 }
 
 // args are the parsed arguments of one fetch or converter and what compiling them may ask.
@@ -170,7 +169,7 @@ func parseArg(word string, kind argKind) (a arg, err error) {
 			err = fmt.Errorf("wrong family")
 		}
 	case argMask4, argMask6:
-		a.bits, err = parseMask(word, kind == argMask4)
+		a.addr, err = parseMask(word, kind == argMask4)
 	}
 	return a, err
 }
@@ -182,32 +181,23 @@ func argError(err error, word string, kind argKind, pos int) error {
 	return fmt.Errorf("failed to parse '%s' as type '%s' at position %d", word, argNames[kind], pos+1)
 }
 
-// parseMask reads a prefix length or a dotted mask of contiguous bits.
-func parseMask(word string, four bool) (int, error) {
-	width := 128
+// parseMask reads a prefix length or a mask written as an address, whose bits may have gaps.
+func parseMask(word string, four bool) (netip.Addr, error) {
+	full := netip.IPv6Unspecified()
 	if four {
-		width = 32
+		full = netip.IPv4Unspecified()
 	}
 	if n, err := strconv.Atoi(word); err == nil {
-		if n < 0 || n > width {
-			return 0, fmt.Errorf("mask length out of range")
+		if n < 0 || n > full.BitLen() {
+			return netip.Addr{}, fmt.Errorf("mask length out of range")
 		}
-		return n, nil
+		return onesMask(full, n), nil
 	}
 	a, err := netip.ParseAddr(word)
 	if err != nil || a.Is4() != four {
-		return 0, fmt.Errorf("not a mask")
+		return netip.Addr{}, fmt.Errorf("not a mask")
 	}
-	for n := 0; n <= width; n++ {
-		full := netip.IPv6Unspecified()
-		if four {
-			full = netip.IPv4Unspecified()
-		}
-		if onesMask(full, n) == a {
-			return n, nil
-		}
-	}
-	return 0, fmt.Errorf("mask bits are not contiguous")
+	return a, nil
 }
 
 // onesMask returns an address of a's family whose first n bits are set.

@@ -3,6 +3,7 @@ package rule
 import (
 	"math"
 	"math/bits"
+	"net/netip"
 
 	"gatehouse/internal/stream"
 )
@@ -97,19 +98,34 @@ func modCapped(a, b int64) int64 {
 }
 
 func bindIPMask(a args) (convFunc, error) {
-	four, six := a.list[0].bits, -1
+	four := a.list[0].addr
+	var six netip.Addr // none: IPv6 addresses have no value
 	if a.len() > 1 {
-		six = a.list[1].bits
+		six = a.list[1].addr
 	}
 	return func(_ *stream.Stream, _ Env, v Value) (Value, bool) {
-		a, n := v.Addr, six
-		if v4, ok := toIPv4(a); ok {
-			a, n = v4, four
+		if v4, ok := toIPv4(v.Addr); ok {
+			return address(masked(v4, four)), true
 		}
-		if n < 0 { // no mask given for IPv6
+		if !six.IsValid() {
 			return Value{}, false
 		}
-		p, err := a.Prefix(n)
-		return address(p.Addr()), err == nil
+		return address(masked(v.Addr, six)), true
 	}, nil
+}
+
+// masked keeps the bits of a that are set in mask, an address of the same family.
+func masked(a, mask netip.Addr) netip.Addr {
+	if a.Is4() {
+		b, m := a.As4(), mask.As4()
+		for i := range b {
+			b[i] &= m[i]
+		}
+		return netip.AddrFrom4(b)
+	}
+	b, m := a.As16(), mask.As16()
+	for i := range b {
+		b[i] &= m[i]
+	}
+	return netip.AddrFrom16(b)
 }

@@ -25,7 +25,11 @@ func index[T any](name func(*T) string, lists ...[]T) map[string]*T {
 	m := map[string]*T{}
 	for _, list := range lists {
 		for i := range list {
-			m[name(&list[i])] = &list[i]
+			n := name(&list[i])
+			if m[n] != nil {
+				panic("two entries for " + n) // at the program's start: the second would hide the first
+			}
+			m[n] = &list[i]
 		}
 	}
 	return m
