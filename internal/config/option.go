@@ -85,6 +85,8 @@ func flagField(px *Proxy, name string) *bool {
 		return &px.HTTPBufferReq
 	case "http-ignore-probes":
 		return &px.HTTPIgnoreProbes
+	case "http-pretend-keepalive":
+		return &px.PretendKeepAlive
 	case "log-health-checks":
 		return &px.LogHealthChecks
 	case "log-separate-errors":
@@ -99,8 +101,6 @@ func flagField(px *Proxy, name string) *bool {
 		return &px.CaseForClients
 	case "h1-case-adjust-bogus-server":
 		return &px.CaseForServers
-	case "http-pretend-keepalive":
-		return &px.PretendKeepAlive
 	case "http-use-proxy-header":
 		return &px.UseProxyHeader
 	case "idle-close-on-response":

@@ -19,6 +19,7 @@ type head struct {
 	expect100                     bool
 	upgradeTo                     []byte
 	lax                           bool // fields with bad names are dropped instead of refused
+	framedAt                      int // how many fields were kept before the one that delimits the body
 }
 
 // parseFields parses the field lines of b from at up to and including the empty line, appending to fields. It returns the
@@ -78,6 +79,9 @@ func parseFields(b []byte, at int, fields []stream.Field, max int, h *head, resp
 		if keep && special(name) {
 			if keep, err = h.take(name, value, response); err != nil {
 				return fields, 0, err
+			}
+			if len(name) >= 14 && !keep { // content-length, transfer-encoding
+				h.framedAt = len(fields)
 			}
 		}
 		if keep {

@@ -143,6 +143,7 @@ func (h *head) frameRequest(req *stream.Request) error {
 	case h.hasLength:
 		req.Body, req.Length = stream.BodyLength, h.length
 	}
+	req.LengthAt = h.framedAt
 	hasBody := req.Body == stream.BodyChunked || req.Length > 0
 	if hasBody && req.Minor == 0 && (string(req.Method) == "GET" || string(req.Method) == "HEAD" || string(req.Method) == "DELETE") {
 		return ErrBodyNotAllowed

@@ -108,6 +108,7 @@ func (h *head) frameResponse(res *stream.Response, bodyless, connect bool) (stre
 		}
 		return stream.BodyNone, nil
 	}
+	res.LengthAt = h.framedAt
 	switch {
 	case h.chunked:
 		res.Body = stream.BodyChunked

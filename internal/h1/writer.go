@@ -105,7 +105,9 @@ func (w *Writer) Request(req *stream.Request, o RequestOptions) error {
 		a.bytes(req.Upgrade)
 		a.text("\r\n")
 	case o.Close || wantClose:
-		a.text("connection: close\r\n")
+		if minor == '1' { // HTTP/1.0 means it
+			a.text("connection: close\r\n")
+		}
 	case minor == '0':
 		a.text("connection: keep-alive\r\n")
 	}

@@ -44,6 +44,7 @@ func (x *exchange) writeLog() {
 		return
 	}
 	x.occupancy()
+	s.Log.Partial = a.ASAP
 	format, level := a.Format, log.Info
 	if s.HTTP && s.Log.ReqDone.IsZero() && s.Log.RequestLine == nil && a.Error != nil {
 		format = a.Error

@@ -10,6 +10,7 @@ import (
 
 // fail answers with the error page of a status, through the after-response rules.
 func (x *exchange) fail(status int) {
+	x.meant = status
 	x.emit(x.page(status), true)
 }
 
@@ -35,6 +36,9 @@ func (x *exchange) page(status int) *stream.Reply {
 // reply sends what a rule decided.
 func (x *exchange) reply(v rule.Verdict) {
 	r := v.Reply
+	if v.Kind != rule.VerdictRedirect {
+		x.meant = v.Status
+	}
 	switch {
 	case r == nil:
 		r = x.page(v.Status)
@@ -81,11 +85,16 @@ func (x *exchange) emit(r *stream.Reply, rules bool) {
 	if r.LengthAt < 0 {
 		res.Body, res.LengthAt = stream.BodyClose, 0
 	}
+	own := res.Status
 	if rules {
+		s.EndRequest()
 		if x.b != nil {
 			x.b.o.AfterResponse.Run(s, o.Env)
 		}
 		o.AfterResponse.Run(s, o.Env)
+	}
+	if res.Status != own {
+		x.meant = 0 // the after-response rules had the last word
 	}
 	x.write(r.Body)
 }
@@ -116,6 +125,9 @@ func (x *exchange) write(body []byte) {
 		x.keep = false
 	}
 	x.note(res.Status)
+	if x.meant != 0 {
+		s.Log.Status = x.meant
+	}
 	if !x.head && res.Status != 204 && res.Status != 304 {
 		if err := x.out.Body(body); err != nil {
 			x.keep = false

@@ -81,7 +81,7 @@ func (x *exchange) interim(status int, reason string, fields []stream.Field) boo
 // tarpit holds the request for `timeout tarpit`; a client that leaves ends it, and then nothing else follows.
 func (x *exchange) tarpit() {
 	x.hold(x.s.Limits.Timeout(stream.TimeoutTarpit, x.f.o.Timeouts.Tarpit))
-	x.s.Log.ReqDone, x.s.Log.Queued = time.Time{}, time.Now() // HAProxy's log has the wait as %Tw, and no %TR
+	x.s.Log.Queued = time.Now() // the log counts it as time in a queue
 }
 
 // hold does nothing for d, or until the client leaves: then the connection ends.

@@ -237,7 +237,7 @@ func (c *Cookie) write(x *exchange, srv *backend.Server) {
 	s := &x.s
 	own := srv.Line().Cookie
 	found := c.changeServers(x, own)
-	if !c.o.Insert || x.to.ignore || c.o.Preserve && found || c.o.PostOnly && string(s.Req.Method) != "POST" || !c.mustTell(x) {
+	if !c.o.Insert || x.to.ignore || c.o.Preserve && found || c.o.PostOnly && string(s.Received()) != "POST" || !c.mustTell(x) {
 		return
 	}
 	addField(s, "set-cookie", c.setCookie(x, own))

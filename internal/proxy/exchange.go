@@ -38,6 +38,7 @@ type exchange struct {
 
 	inspected   bool // the frontend's content rules have seen this request, when it was no request yet
 	sawContinue bool // a 100 response was forwarded
+	meant       int  // the status for which an error page was asked, which the log shows; 0 is the page's own
 	own         bool // the answer is ours, which the log counts as no bytes
 	inBackend   bool // counted as a session of the backend
 	cutShort    bool // the client stopped sending while rules waited for its body
@@ -63,6 +64,7 @@ func (x *exchange) begin(cl *client) {
 	s.Log.Idle = now.Sub(cl.ended)
 	x.out.Init(&cl.wire, x.f.pool)
 	x.out.Case = x.f.o.HeaderCase
+	x.meant = 0
 	x.keep, x.silent, x.logged, x.sawContinue, x.own = true, false, false, false, false
 	x.send.cause, x.tunnelled = 0, 0
 	cl.wire.WriteWithin(x.f.o.Timeouts.Client)
@@ -216,6 +218,9 @@ func (x *exchange) route() {
 		return
 	}
 	if o.TCPContent != nil && !x.inspected && !x.decide(x.inspectRequest(o.TCPContent, o.InspectDelay), false) {
+		if s.Log.Term[0] == 'P' && s.Log.Status == 0 { // rejected before it was looked at as a request
+			s.Log.RequestLine, s.Slots = nil, nil
+		}
 		return
 	}
 	x.countRequest()
@@ -371,16 +376,16 @@ func (x *exchange) decide(v rule.Verdict, atBackend bool) bool {
 		c.DeniedReq.Add(1)
 		x.term('P', 'T')
 		x.countError()
+		x.refusedCookies()
 		x.tarpit()
+		x.neverWhole()
 	case rule.VerdictReject:
 		c.DeniedReq.Add(1)
-		x.term('P', 'R')
-		x.keep = false
+		x.rejected()
 		return false
 	case rule.VerdictDrop:
 		c.DeniedReq.Add(1)
-		x.term('P', 'R')
-		x.keep = false
+		x.rejected()
 		dropQuietly(x.cl.wire.NetConn(), v.Status)
 		return false
 	default:
@@ -389,12 +394,39 @@ func (x *exchange) decide(v rule.Verdict, atBackend bool) bool {
 		if v.Kind == rule.VerdictDeny {
 			x.countError()
 		}
+		x.refusedCookies()
 	}
 	if atBackend && v.Kind != rule.VerdictReturn && v.Kind != rule.VerdictRedirect {
 		x.b.o.Counters.DeniedReq.Add(1)
 	}
 	x.reply(v)
 	return false
+}
+
+// refusedCookies reads the cookies of a request that goes no further, for the log: the server it would have gone to is shown.
+func (x *exchange) refusedCookies() {
+	x.s.CaptureCookie(false)
+	if x.b == nil || x.b.o.Persistence == nil || x.b.o.Persistence.Cookie == nil || x.b.o.Servers == nil {
+		return
+	}
+	x.b.o.Persistence.Cookie.read(x)
+	if x.to.server != nil {
+		x.s.Server = x.to.server.Name()
+	}
+}
+
+// rejected ends a request to which nothing is answered. The log shows it as one that was never received whole.
+func (x *exchange) rejected() {
+	x.term('P', 'R')
+	x.keep = false
+	x.neverWhole()
+}
+
+// neverWhole makes the log show a request as one whose end was not seen, unless its body was waited for.
+func (x *exchange) neverWhole() {
+	if !x.f.o.BufferRequest {
+		x.s.Log.ReqDone = time.Time{}
+	}
 }
 
 // addFields puts our own fields behind those of the client, after the rules and after hop-by-hop fields were dropped.

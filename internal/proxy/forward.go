@@ -20,6 +20,7 @@ const watchAfter = 25 * time.Millisecond
 // forward gets a connection to a server and moves request and response. A request without a body whose reused connection turned
 // out to be closed is sent once more on a fresh one.
 func (x *exchange) forward() {
+	x.s.EndRequest()
 	x.kept.whole, x.kept.again, x.kept.body, x.kept.trailers = false, false, x.kept.body[:0], x.kept.trailers[:0]
 	o := backend.ConnectOptions{
 		Session: &x.cl.session,
@@ -196,10 +197,11 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 	return true
 }
 
-// tellsClose reports whether the server is told that its connection ends after the answer.
+// tellsClose reports whether the server is told that its connection ends after the answer. Since 2.8 option httpclose of a frontend is about
+// its clients only (manual, option httpclose).
 func (x *exchange) tellsClose() bool {
 	f, b := &x.f.o, &x.b.o
-	return !b.PretendKeepAlive && (b.HTTPClose || b.ServerClose || f.HTTPClose || f.ServerClose)
+	return !b.PretendKeepAlive && (b.HTTPClose || b.ServerClose || f.ServerClose)
 }
 
 // requestTrailers are those that go to the server.

@@ -95,7 +95,7 @@ func TestContentRulesRunForEveryRequest(t *testing.T) {
 	if out := c.rest(); out != "" {
 		t.Errorf("got %q", out)
 	}
-	for _, want := range []string{"be 200 ---- GET /yes HTTP/1.1", "fe -1 PR-- GET /no HTTP/1.1"} {
+	for _, want := range []string{"be 200 ---- GET /yes HTTP/1.1", "fe -1 PR-- <BADREQ>"} {
 		if l := e.logged(); l != want {
 			t.Errorf("log %q, want %q", l, want)
 		}

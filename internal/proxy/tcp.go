@@ -93,6 +93,7 @@ func (x *exchange) connectTCP(ctx context.Context) {
 	}
 	x.useServer()
 	x.stick()
+	s.EndRequest()
 	c, err := b.Servers.Connect(ctx, s, backend.ConnectOptions{Session: &x.cl.session, Fresh: true, Server: x.to.server, Force: x.to.force})
 	if err != nil {
 		x.term('S', 'C')

@@ -91,7 +91,7 @@ func bindSetHeader(replace bool) func(*ruleParser) (actionFunc, error) {
 			fields := p.fields(s)
 			if replace {
 				s.Room.Take(-fieldBytes(*fields, key))
-				*fields = stream.Del(*fields, key)
+				p.drop(s, func(name []byte) bool { return string(name) == key })
 			}
 			if crowded(s, *fields, len(name)+len(value)+4) {
 				return overflow(s)
@@ -142,17 +142,29 @@ func bindDelHeader(p *ruleParser) (actionFunc, error) {
 		}
 	}
 	return func(s *stream.Stream, _ Env) Verdict {
-		fields := p.fields(s)
-		w := 0
-		for _, f := range *fields {
-			if !test(f.Name) {
-				(*fields)[w] = f
-				w++
-			}
-		}
-		*fields = (*fields)[:w]
+		p.drop(s, test)
 		return goOn
 	}, nil
+}
+
+// drop removes fields by name, and keeps the place of the one that delimits the body.
+func (p *ruleParser) drop(s *stream.Stream, test func(name []byte) bool) {
+	fields, at := &s.Req.Fields, &s.Req.LengthAt
+	if p.at != atRequest {
+		fields, at = &s.Res.Fields, &s.Res.LengthAt
+	}
+	w, before := 0, *at
+	for i, f := range *fields {
+		if test(f.Name) {
+			if i < before {
+				*at--
+			}
+			continue
+		}
+		(*fields)[w] = f
+		w++
+	}
+	*fields = (*fields)[:w]
 }
 
 // bindReplace makes replace-header (whole lines) and replace-value (each value of a line). What matches is replaced as a whole.

@@ -58,6 +58,9 @@ func bindReply(kind VerdictKind, usual ...int) func(*ruleParser) (actionFunc, er
 			return nil, err
 		}
 		return func(s *stream.Stream, env Env) Verdict {
+			if p.at == atResponse { // the server's is dropped before ours is made, so that samples find nothing of it
+				s.Res.Reset()
+			}
 			reply := r.reply(s, env)
 			return Verdict{Kind: kind, Reply: reply, Status: r.status}
 		}, nil

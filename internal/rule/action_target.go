@@ -64,11 +64,17 @@ type setter func(dst, target, value []byte) []byte
 
 func setURI(dst, _, value []byte) []byte { return append(dst, value...) }
 
-// pathStart and pathEnd delimit the path in a target; both are its length when it has none.
+// pathBounds delimit the path in a target; one that has none is a path as a whole, as rules may have made it.
 func pathBounds(target []byte) (start, end int) {
-	r := stream.Request{Target: target}
-	start = len(target) - len(r.PathQuery())
-	return start, start + len(r.Path())
+	path := target
+	if p := (&stream.Request{Target: target}).PathQuery(); p != nil {
+		path = p
+	}
+	start = len(target) - len(path)
+	if i := bytes.IndexByte(path, '?'); i >= 0 {
+		path = path[:i]
+	}
+	return start, start + len(path)
 }
 
 func setPath(dst, target, value []byte) []byte {
@@ -118,7 +124,7 @@ func bindReplaceTarget(part func(*stream.Request) []byte, set setter) func(*rule
 		}
 		return func(s *stream.Stream, env Env) Verdict {
 			old := part(&s.Req)
-			if !re.Match(old) {
+			if old == nil || !re.Match(old) { // a target of authority form has no path
 				return goOn
 			}
 			return assignTarget(s, set, replaceWhole(s, env, old, re, f))

@@ -258,7 +258,7 @@ func spanAlias(of func(*stream.Stream) int64) func(*Compiler, options) appender 
 func totalAlias(of func(*stream.Stream) int64) func(*Compiler, options) appender {
 	return func(*Compiler, options) appender {
 		return func(dst []byte, s *stream.Stream, _ Env) []byte {
-			if s.Log.Early {
+			if s.Log.Early || s.Log.Partial {
 				dst = append(dst, '+')
 			}
 			return strconv.AppendInt(dst, of(s), 10)

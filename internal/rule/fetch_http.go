@@ -18,7 +18,8 @@ func requestLineFetches() []fetch {
 	return join(
 		[]fetch{
 			{"method", noArgs, stream.KindMeth, needRequest, "request method", plain(func(s *stream.Stream, _ Env) (Value, bool) {
-				return Value{Kind: stream.KindMeth, Bytes: s.Req.Method}, len(s.Req.Method) > 0
+				m := s.Received()
+				return Value{Kind: stream.KindMeth, Bytes: m}, len(m) > 0
 			})},
 			{"path", noArgs, stream.KindStr, needReqHeaders, "path without the query", requestPart((*stream.Request).Path)},
 			{"pathq", noArgs, stream.KindStr, needReqHeaders, "path and query", requestPart((*stream.Request).PathQuery)},
@@ -257,7 +258,7 @@ func bindHeaderCount(of message, full bool) func(args) (source, error) {
 	return func(a args) (source, error) {
 		h := header{name: strings.ToLower(a.str(0)), of: of, full: full}
 		return source{one: func(s *stream.Stream, _ Env) (Value, bool) {
-			return integer(int64(h.count(s))), s.HTTP
+			return integer(int64(h.count(s))), s.HTTP && (of != ofResponse || s.Res.Status != 0)
 		}}, nil
 	}
 }
@@ -269,16 +270,12 @@ func bindHeaderNames(of message) func(args) (source, error) {
 			sep = ","
 		}
 		return source{one: func(s *stream.Stream, _ Env) (Value, bool) {
-			fields := s.Req.Fields
-			if of == ofResponse {
-				fields = s.Res.Fields
-			}
 			b := s.Work()
-			for i := range fields {
-				if i > 0 {
+			for line := range allLines(s, of == ofResponse) {
+				if len(b) > 0 {
 					b = append(b, sep[0])
 				}
-				b = append(b, fields[i].Name...)
+				b = append(b, line.Name...)
 			}
 			return text(s.Return(b)), s.HTTP
 		}}, nil
@@ -287,13 +284,9 @@ func bindHeaderNames(of message) func(args) (source, error) {
 
 func bindHeaderLines(of message) func(args) (source, error) {
 	return plain(func(s *stream.Stream, _ Env) (Value, bool) {
-		fields := s.Req.Fields
-		if of == ofResponse {
-			fields = s.Res.Fields
-		}
 		b := s.Work()
-		for i := range fields {
-			b = append(append(append(b, fields[i].Name...), ": "...), fields[i].Value...)
+		for line := range allLines(s, of == ofResponse) {
+			b = append(append(append(b, line.Name...), ": "...), line.Value...)
 			b = append(b, "\r\n"...)
 		}
 		return binval(s.Return(append(b, "\r\n"...))), s.HTTP

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"bytes"
+	"iter"
 	"strconv"
 
 	"gatehouse/internal/stream"
@@ -46,6 +47,13 @@ func (h header) next(s *stream.Stream, at cursor) ([]byte, cursor, bool) {
 	}
 	v := h.framing(s)
 	return v, cursor{len(fields) + 1, 0}, v != nil
+}
+
+func (h header) body(s *stream.Stream) stream.BodyKind {
+	if h.response(s) {
+		return s.Res.Body
+	}
+	return s.Req.Body
 }
 
 // value cuts the comma-separated value at the cursor out of a line.
@@ -108,9 +116,37 @@ func (h header) framing(s *stream.Stream) []byte {
 	return nil
 }
 
+// allLines are the lines of a head, with the one that delimits the body in the place where it came.
+func allLines(s *stream.Stream, response bool) iter.Seq[stream.Field] {
+	fields, at, body := s.Req.Fields, s.Req.LengthAt, s.Req.Body
+	h := header{of: ofRequest}
+	if response {
+		fields, at, body = s.Res.Fields, s.Res.LengthAt, s.Res.Body
+		h.of = ofResponse
+	}
+	return func(yield func(stream.Field) bool) {
+		for i := range len(fields) + 1 {
+			if i == min(at, len(fields)) {
+				h.name = framingNames[body]
+				if v := h.framing(s); v != nil && !yield(stream.Field{Name: []byte(h.name), Value: v}) {
+					return
+				}
+			}
+			if i < len(fields) && !yield(fields[i]) {
+				return
+			}
+		}
+	}
+}
+
+var framingNames = map[stream.BodyKind]string{stream.BodyLength: "content-length", stream.BodyChunked: "transfer-encoding"}
+
 // count returns how many values there are; every field counts when the name is empty.
 func (h header) count(s *stream.Stream) int {
 	n := 0
+	if h.name == "" && framingNames[h.body(s)] != "" {
+		n++
+	}
 	for at := (cursor{}); ; n++ {
 		_, next, ok := h.next(s, at)
 		if !ok {

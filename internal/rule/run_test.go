@@ -93,6 +93,7 @@ func TestResponseRulesChangeTheResponse(t *testing.T) {
 	s.Res.Fields = []stream.Field{{Name: []byte("server"), Value: []byte("a")}, {Name: []byte("set-cookie"), Value: []byte("sid=1; path=/")}, {Name: []byte("x-a"), Value: []byte("1")}}
 	s.Res.Body, s.Res.Length = stream.BodyLength, 12
 	s.Backend, s.Server = "web", "s1"
+	s.EndRequest()
 	v := run(t, func(c *Compiler) *Set {
 		return c.HTTPResponse(rules("del-header server", "set-header X-A %[res.hdr(x-a)]%[status]%[hdr(x-a)]", "set-var(res.c) res.cook(sid)", "add-header X-C %[var(res.c)]%[res.hdr(content-length)]",
 			"set-header X-B %b/%s/%[be_name]", "set-status 404 reason \"Not %[status]\" if { status 200 }", "set-log-level silent if { res.ver 1.0 }", "replace-header set-cookie (.*)path=/(.*) \\1path=/x\\2"), nil)

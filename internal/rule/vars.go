@@ -58,6 +58,9 @@ func (v variable) get(s *stream.Stream, env Env) (Value, bool) {
 		}
 		return env.Var(v.name)
 	}
+	if v.absent(s) {
+		return Value{}, false
+	}
 	return v.vars(s).Get(v.name)
 }
 
@@ -73,11 +76,19 @@ func (v variable) set(s *stream.Stream, env Env, val Value) {
 	case scopeSess:
 		s.Conn.Vars.Set(v.name, val.Clone())
 	default:
+		if v.absent(s) {
+			return
+		}
 		if s.ReqData != nil || s.ResData != nil {
 			val = val.Clone()
 		}
 		v.vars(s).Set(v.name, val)
 	}
+}
+
+// absent reports whether the variable's scope does not exist now: req ends where res begins.
+func (v variable) absent(s *stream.Stream) bool {
+	return v.scope == scopeReq && s.Answering || v.scope == scopeRes && !s.Answering
 }
 
 func (v variable) unset(s *stream.Stream, env Env) {

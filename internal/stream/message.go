@@ -24,6 +24,7 @@ type Request struct {
 	Target       []byte // as it will be forwarded: origin-form, absolute-form, "*" or authority
 	Major, Minor int
 	Fields       []Field
+	LengthAt     int // how many of Fields stood before the field that delimits the body
 	Body         BodyKind
 	Length       int64
 	KeepAlive    bool   // the client will keep the connection
@@ -35,7 +36,7 @@ type Request struct {
 // Response is a response head; the same rules hold for Fields.
 type Response struct {
 	Status       int
-	LengthAt     int // how many of Fields are written before content-length
+	LengthAt     int // how many of Fields stand before content-length or transfer-encoding
 	Reason       []byte
 	Major, Minor int
 	Fields       []Field
@@ -81,8 +82,19 @@ func (r *Request) PathQuery() []byte {
 			}
 			return nil
 		}
+		if !schemeByte(t[i], i == 0) {
+			return nil
+		}
 	}
 	return nil
+}
+
+// schemeByte reports whether c may be in the name of a scheme (RFC 3986 section 3.1).
+func schemeByte(c byte, first bool) bool {
+	if l := c | 0x20; l >= 'a' && l <= 'z' {
+		return true
+	}
+	return !first && (c >= '0' && c <= '9' || c == '+' || c == '-' || c == '.')
 }
 
 // Get returns the value of the last field called name (lower case), nil when there is none.

@@ -93,20 +93,21 @@ const LogDate = "02/Jan/2006:15:04:05.000"
 
 // Stream is one request and its response, or one TCP session.
 type Stream struct {
-	Conn     *Conn
-	Req      Request
-	Res      Response
-	Txn      Vars // scope txn
-	ReqVars  Vars // scope req
-	ResVars  Vars // scope res
-	Frontend string
-	Backend  string // "" until one is chosen
-	Server   string // "" until one is chosen
-	Log      Log
-	HTTP     bool // mode http
-	BackTLS  *TLS // of the connection to the server; nil without one or without TLS
-	BackErr  int  // bc_err number of the last connection to a server that was tried
-	BackConn bool // one was tried
+	Conn      *Conn
+	Req       Request
+	Res       Response
+	Txn       Vars // scope txn
+	ReqVars   Vars // scope req
+	ResVars   Vars // scope res
+	Answering bool // the request is on its way: scope req is gone, and scope res has come
+	Frontend  string
+	Backend   string // "" until one is chosen
+	Server    string // "" until one is chosen
+	Log       Log
+	HTTP      bool // mode http
+	BackTLS   *TLS // of the connection to the server; nil without one or without TLS
+	BackErr   int  // bc_err number of the last connection to a server that was tried
+	BackConn  bool // one was tried
 	// NewSrc and NewDst are what set-src and set-dst made of the addresses of this stream; invalid where none did.
 	NewSrc, NewDst netip.AddrPort
 
@@ -202,6 +203,7 @@ type Log struct {
 	RuleFile                         string // where the rule stands that ended the last set; "": none did
 	RuleLine                         int
 	Waiting                          string // what the stream waited for when it ended (waiting_entity)
+	Partial                          bool   // the frontend has option logasap: totals get a "+" on every line
 	Early                            bool   // logged before the end (logasap): sizes and totals get a "+"
 }
 
@@ -212,6 +214,7 @@ func (s *Stream) Reset() {
 	s.Txn.Clear()
 	s.ReqVars.Clear()
 	s.ResVars.Clear()
+	s.Answering = false
 	s.Backend, s.Server = "", ""
 	s.ReqData, s.ResData = nil, nil
 	s.FrontPackets, s.BackPackets = Packets{}, Packets{}
@@ -224,6 +227,36 @@ func (s *Stream) Reset() {
 	s.Log = Log{ReqCaptures: s.Log.ReqCaptures[:0], ResCaptures: s.Log.ResCaptures[:0], Term: [2]byte{'-', '-'}, TermCookie: [2]byte{'-', '-'}}
 	s.Reply = Reply{Fields: s.Reply.Fields[:0]}
 	s.scratch = s.scratch[:0]
+}
+
+// EndRequest ends the life of the variables of scope req and begins that of scope res.
+func (s *Stream) EndRequest() {
+	if !s.Answering {
+		s.Answering = true
+		s.ReqVars.Clear()
+	}
+}
+
+// Received is the method the client sent when it is one of RFC 9110's, whatever rules made of it; else the one the request has now.
+// So does HAProxy, where rules and cookies see the former.
+func (s *Stream) Received() []byte {
+	for i, c := range s.Log.RequestLine {
+		if c == ' ' {
+			if m := s.Log.RequestLine[:i]; standard(m) {
+				return m
+			}
+			break
+		}
+	}
+	return s.Req.Method
+}
+
+func standard(method []byte) bool {
+	switch string(method) {
+	case "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT":
+		return true
+	}
+	return false
 }
 
 // ScratchString is Scratch for a string.
