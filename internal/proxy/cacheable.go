@@ -10,9 +10,13 @@ import (
 // read as HAProxy reads it for `cookie ... nocache`).
 func cacheable(s *stream.Stream) bool {
 	ok := false
-	switch string(s.Req.Method) {
+	switch string(s.Received()) {
 	case "GET", "HEAD", "OPTIONS", "TRACE":
-		switch s.Res.Status {
+		status := s.Log.ServerStatus // rules do not change what a cache may keep
+		if status == 0 {
+			status = s.Res.Status
+		}
+		switch status {
 		case 200, 203, 204, 206, 300, 301, 404, 405, 410, 414, 501:
 			ok = true
 		}

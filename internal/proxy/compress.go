@@ -174,7 +174,7 @@ func (x *exchange) compress() {
 // compressible holds the response against HAProxy's rules.
 func (x *exchange) compressible() bool {
 	req, res := &x.s.Req, &x.s.Res
-	if res.Minor == 0 || req.Minor == 0 || res.Status < 200 || res.Status > 203 || x.srv.Done() && res.Body != stream.BodyLength {
+	if res.Minor == 0 || req.Minor == 0 || x.s.Log.ServerStatus < 200 || x.s.Log.ServerStatus > 203 || x.srv.Done() && res.Body != stream.BodyLength {
 		return false
 	}
 	if res.Body != stream.BodyLength && res.Body != stream.BodyChunked {

@@ -424,7 +424,7 @@ func (x *exchange) rejected() {
 
 // neverWhole makes the log show a request as one whose end was not seen, unless its body was waited for.
 func (x *exchange) neverWhole() {
-	if !x.f.o.BufferRequest {
+	if !x.f.o.BufferRequest && (x.b == nil || !x.b.o.BufferRequest) {
 		x.s.Log.ReqDone = time.Time{}
 	}
 }
