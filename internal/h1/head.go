@@ -19,7 +19,7 @@ type head struct {
 	expect100                     bool
 	upgradeTo                     []byte
 	lax                           bool // fields with bad names are dropped instead of refused
-	framedAt                      int // how many fields were kept before the one that delimits the body
+	framedAt                      int  // how many fields were kept before the one that delimits the body
 }
 
 // parseFields parses the field lines of b from at up to and including the empty line, appending to fields. It returns the
