@@ -147,15 +147,24 @@ func weight(v []byte) int {
 	return q
 }
 
-// compress begins to compress the response in the stream when all agree; its head is changed then.
+// judge settles whether the response in the stream is compressed. It looks at the response as the server sent it: rules that run
+// later are told by res.comp, and what they change counts no more.
+func (x *exchange) judge() {
+	z := &x.squeeze
+	if z.algo == "" || x.head || !x.compressible() {
+		z.algo = ""
+	}
+	x.s.Log.Compression = z.algo
+}
+
+// compress begins to compress the response when judge said so; its head is changed then.
 func (x *exchange) compress() {
 	z := &x.squeeze
 	z.w, z.x, z.in, z.out = nil, nil, 0, 0
-	if z.algo == "" || x.head || !x.compressible() {
+	if z.algo == "" {
 		return
 	}
 	s := &x.s
-	s.Log.Compression = z.algo
 	s.Res.Body, s.Res.Length = stream.BodyChunked, 0
 	for i := range s.Res.Fields {
 		if f := &s.Res.Fields[i]; string(f.Name) == "etag" && f.Value[0] == '"' {

@@ -103,3 +103,40 @@ func TestCompressedStreamIsNotHeldBack(t *testing.T) {
 		t.Errorf("got %q, %v", rest, err)
 	}
 }
+
+// TestRulesKnowWhatIsCompressed: res.comp and res.comp_algo tell before the response rules run, and nothing that those change counts.
+func TestRulesKnowWhatIsCompressed(t *testing.T) {
+	for _, tc := range []struct {
+		name, accept, fields, want string
+		squeezed                   bool
+	}{
+		{"compressed", "deflate", "", "x-comp: 1,deflate\r\n", true},
+		{"not accepted", "br", "", "x-comp: 0,\r\n", false},
+		{"coded already", "gzip", "Content-Encoding: br\r\n", "x-comp: 0,\r\n", false},
+		{"identity", "identity", "", "x-comp: 1,identity\r\n", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			srv, got := answering(t, "HTTP/1.1 200 OK\r\n"+tc.fields+"Content-Length: 5\r\n\r\nhello")
+			e := newEdge(t, srv.addr, func(o *setup) {
+				o.b.Compression = &Compression{Algos: []string{"gzip", "deflate", "identity"}}
+				if tc.name == "not accepted" {
+					o.b.Compression.Algos = []string{"gzip"}
+				}
+				c, response := rules(t, "set-header x-comp %[res.comp],%[res.comp_algo]", "set-header content-type multipart/mixed")
+				o.f.HTTPResponse = c.HTTPResponse(response, nil)
+				_, after := rules(t, "set-header x-after %[res.comp]")
+				o.f.AfterResponse = c.HTTPAfterResponse(after, nil)
+			})
+			c := e.dial()
+			c.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: " + tc.accept + "\r\n\r\n")
+			raw := c.rest()
+			<-got
+			if !strings.Contains(raw, tc.want) || !strings.Contains(raw, "x-after: "+map[bool]string{true: "1", false: "0"}[tc.squeezed]+"\r\n") {
+				t.Errorf("no %q in %q", tc.want, raw)
+			}
+			if strings.Contains(raw, "transfer-encoding: chunked") != tc.squeezed {
+				t.Errorf("compressed, want %v: %q", tc.squeezed, raw)
+			}
+		})
+	}
+}

@@ -25,6 +25,7 @@ func (x *exchange) respond(c *backend.Conn) {
 	x.remember()
 	s.CaptureFields(true)
 	x.bound(&x.srv)
+	x.judge()
 	for _, set := range [2]*rule.Set{x.b.o.HTTPResponse, o.HTTPResponse} {
 		if v := set.Run(s, o.Env); v.Kind != rule.VerdictGo && v.Kind != rule.VerdictAllow {
 			x.refuseResponse(c, v)
@@ -80,6 +81,7 @@ func (x *exchange) refuseResponse(c *backend.Conn, v rule.Verdict) {
 	x.stopSending()
 	c.Release(false)
 	x.s.Log.SrvConn = int(c.Server.Counters().Cur.Load())
+	x.s.Log.Compression = "" // our own answer is not compressed
 	x.term('P', 'H')
 	switch v.Kind {
 	case rule.VerdictTimeout:
