@@ -66,7 +66,7 @@ backend media
 	redirect scheme https code 301 unless { ssl_fc }
 `, func(t *testing.T, c *Config) {
 		f := proxy(t, c, "plain")
-		if len(f.HTTPRequest) != 2 || f.HTTPRequest[1].Words[0] != "redirect" || f.HTTPRequest[0].Words[0] != "set-header" {
+		if len(f.HTTPRequest) != 2 || f.HTTPRequest[1].Words[0] != "redirect" || f.HTTPRequest[0].Words[0] != "set-header" || !f.HTTPRequest[1].Apart || f.HTTPRequest[0].Apart {
 			t.Errorf("redirect does not run after http-request: %v", f.HTTPRequest)
 		}
 	}},

@@ -205,6 +205,7 @@ type Rule struct {
 	Pos   Pos
 	Words []string
 	ACLs  []ACL // the ACLs a rule inherited from a defaults section sees; nil: those of its own proxy
+	Apart bool  // a `redirect` line: an allow of the rules before does not pass it
 }
 
 // ACL is one `acl NAME CRITERION ...` line; Words starts with the criterion.

@@ -163,7 +163,7 @@ func (p *parser) proxyRedirect(s *statement) {
 	}
 	p.misplacedRule(s, "redirect")
 	st := p.state[s.px]
-	st.redirects = append(st.redirects, Rule{Pos: s.pos, Words: s.words})
+	st.redirects = append(st.redirects, Rule{Pos: s.pos, Words: s.words, Apart: true})
 }
 
 func (p *parser) proxyHTTPReuse(s *statement) {

@@ -139,12 +139,15 @@ func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set
 			continue
 		}
 		set.head = set.head || c.seen&needHead != 0 || done.cond.ReadsHead()
-		if n := len(set.rules); !in.tcp() && n > 0 && wasInherited == (r.ACLs != nil) && set.rules[n-1].cond == nil && final {
+		if n := len(set.rules); !in.tcp() && n > 0 && !r.Apart && wasInherited == (r.ACLs != nil) && set.rules[n-1].cond == nil && final {
 			*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelWarning, Pos: r.Pos, Text: fmt.Sprintf(
 				"config : parsing [%s:%d]: previous '%s' action is final and has no condition attached, further entries are NOOP.",
 				r.Pos.File, r.Pos.Line, in.name)})
 		}
 		markHint(set.rules, &done)
+		if !r.Apart {
+			set.apart = len(set.rules) + 1
+		}
 		set.rules = append(set.rules, done)
 		wasInherited = r.ACLs != nil
 		final = finalActions[done.name] && !slices.Contains(r.Words, "ignore-empty") // which passes when there is nowhere to go

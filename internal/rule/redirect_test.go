@@ -6,6 +6,23 @@ import (
 	"testing"
 )
 
+// A redirect line runs behind the rules whatever they allowed; a redirect rule does not.
+func TestAllowDoesNotPassRedirectLines(t *testing.T) {
+	list := rules("allow if { path /a }", "redirect location /rule", "redirect location /line")
+	list[2].Apart = true
+	for path, want := range map[string]string{"/a": "location: /line\n", "/b": "location: /rule\n"} {
+		s := newStream(t, "GET "+path+" HTTP/1.1")
+		v := run(t, func(c *Compiler) *Set { return c.HTTPRequest(list, nil) }, s, nil)
+		if v.Kind != VerdictRedirect || !strings.HasPrefix(fieldLines(v.Reply.Fields), want) {
+			t.Errorf("%s: %v %+v, want %q", path, v.Kind, v.Reply, want)
+		}
+	}
+	s := newStream(t, "GET /a HTTP/1.1")
+	if v := run(t, func(c *Compiler) *Set { return c.HTTPRequest(list[:2], nil) }, s, nil); v.Kind != VerdictAllow {
+		t.Errorf("without a redirect line: %v", v.Kind)
+	}
+}
+
 func TestRedirectsInAllForms(t *testing.T) {
 	for _, tc := range []struct{ rule, status, fields string }{
 		{"redirect location /x code 301", "301", "location: /x\n"},

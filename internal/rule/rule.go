@@ -131,6 +131,7 @@ type Verdict struct {
 // Set is a list of compiled rules. A nil Set passes everything.
 type Set struct {
 	rules []compiled
+	apart int  // where redirect lines begin, which run even when a rule before them allows; len(rules) when there are none
 	head  bool // a rule reads the head of the request
 }
 
@@ -165,7 +166,7 @@ func (set *Set) Run(s *stream.Stream, env Env) Verdict {
 		return goOn
 	}
 	s.Lax = false // strict-mode holds within its set
-	for i := range set.rules {
+	for i := 0; i < len(set.rules); i++ {
 		r := &set.rules[i]
 		if r.cond != nil {
 			holds, missing := r.cond.test(s, env)
@@ -179,6 +180,10 @@ func (set *Set) Run(s *stream.Stream, env Env) Verdict {
 		if v := r.do(s, env); v.Kind != VerdictGo {
 			if v.Kind != VerdictWait {
 				s.Log.RuleFile, s.Log.RuleLine = r.pos.File, r.pos.Line
+			}
+			if v.Kind == VerdictAllow && i < set.apart && set.apart < len(set.rules) {
+				i = set.apart - 1 // the redirect lines follow
+				continue
 			}
 			return v
 		}
