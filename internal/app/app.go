@@ -47,6 +47,7 @@ func NewHouse(o WorkerOptions) (Engine, error) {
 	h.eng = engine.New(engine.Options{
 		Host: o.Host, Store: h.store, Parse: o.Parse, Check: h.check, Challenge: h.acme.KeyAuthorization, Notify: o.Notify, Emit: h.emit, StateDir: o.StateDir,
 		Limits: engine.Limits{
+			Files:   openFiles(),
 			MaxConn: o.Flags.MaxConn, ProxyMaxConn: o.Flags.ProxyMaxConn, IgnoreUnresolved: o.Flags.IgnoreUnresolved,
 			ServerVerifyNone: o.Flags.ServerVerifyNone, NoReusePort: o.Flags.NoReusePort, Strict: o.Flags.Check,
 		},

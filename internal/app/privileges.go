@@ -57,6 +57,15 @@ func limits() {
 	}
 }
 
+// openFiles is how many descriptors the process may have, 0 when that is not known or has no bound.
+func openFiles() int {
+	var files unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil || files.Cur > 1<<30 {
+		return 0
+	}
+	return int(files.Cur)
+}
+
 func undumpable() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
 // preload reads what the libraries would look for on disk later, when it cannot be reached any more.

@@ -11,8 +11,20 @@ import (
 	"gatehouse/internal/stats"
 )
 
-// defaultMaxConn is global maxconn when neither configuration nor command line say one.
-const defaultMaxConn = 100_000
+// Without a maxconn from the configuration or the command line the process takes as many connections as its descriptors carry: two
+// each, one to the client and one to the server, less those that listeners, checks, the Runtime API, logs and the store need even
+// when all connections are taken (threat N09). More than mostConns has to be asked for.
+const (
+	mostConns     = 100_000
+	reservedFiles = 64
+)
+
+func connsFor(files int) int {
+	if files <= 0 {
+		return mostConns
+	}
+	return min(mostConns, max(1, (files-reservedFiles)/2))
+}
 
 // Started is when the engine was made.
 func (e *Engine) Started() time.Time { return e.started }
@@ -25,7 +37,7 @@ func (e *Engine) processLimit(cfg *config.Config) int {
 	case cfg.Global.MaxConn > 0:
 		return cfg.Global.MaxConn
 	}
-	return defaultMaxConn
+	return connsFor(e.o.Limits.Files)
 }
 
 func (e *Engine) setMaxConn(cfg *config.Config) {
@@ -50,6 +62,7 @@ func (e *Engine) SetMaxConn(n int) error {
 // FillInfo adds what the engine knows to the facts about the process.
 func (e *Engine) FillInfo(i *stats.Info) {
 	g := e.gen.Load()
+	i.UlimitN, i.Maxsock = int64(e.o.Limits.Files), int64(e.o.Limits.Files)
 	i.Maxconn, i.HardMax, i.CurrConns = int64(e.limit.Max()), e.hardMax.Load(), int64(e.limit.Len())
 	i.CumConns = int64(e.ids.Load())
 	e.mu.Lock()

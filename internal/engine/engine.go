@@ -38,6 +38,7 @@ type Options struct {
 // Limits are what the command line says about the configuration.
 type Limits struct {
 	MaxConn          int  // -n; 0: the configuration's
+	Files            int  // descriptors the process may have (RLIMIT_NOFILE); 0: not known
 	ProxyMaxConn     int  // -N; 0: the configuration's
 	IgnoreUnresolved bool // -dr
 	ServerVerifyNone bool // -dV

@@ -19,3 +19,11 @@ func TestWithoutReusePortAnAddressBelongsToOneProcess(t *testing.T) {
 		t.Errorf("the second process: %v", diags)
 	}
 }
+
+func TestDefaultMaxConnLeavesDescriptorsForTheRest(t *testing.T) {
+	for files, want := range map[int]int{0: mostConns, 1000: 468, 1 << 20: mostConns, 10: 1} {
+		if got := connsFor(files); got != want {
+			t.Errorf("%d descriptors: %d connections, want %d", files, got, want)
+		}
+	}
+}
