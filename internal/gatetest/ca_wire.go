@@ -51,7 +51,7 @@ func (w wire) RoundTrip(req *http.Request) (*http.Response, error) {
 			}
 			return nil, errBroken
 		}
-		body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+		body, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20)) // more than any answer, those included that are made to be too long
 		if err != nil {
 			return nil, err
 		}
