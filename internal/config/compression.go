@@ -5,20 +5,25 @@ import (
 	"strings"
 )
 
-// Compression is what the `compression` lines of a proxy say of responses (manual section 4.2, "compression").
+// Compression is what the `compression` lines of a proxy say (manual section 4.2, "compression").
 type Compression struct {
 	Algos   []string // gzip, deflate, raw-deflate, identity; among equals the first one is preferred
 	Types   []string // beginnings of Content-Type; nil: any
 	Offload bool     // servers are not told that clients take compressed answers
 	MinSize int64    // bytes below which an answer of known length is left alone
+
+	Requests, Responses bool     // direction
+	ReqAlgo             string   // the one that requests are compressed with; "" is none
+	ReqTypes            []string // as Types, of requests
+	ReqMinSize          int64    // as MinSize, of requests
 }
 
 var compressionAlgos = []string{"identity", "gzip", "deflate", "raw-deflate"}
 
-// proxyCompression reads one `compression` line. Requests are not compressed.
+// proxyCompression reads one `compression` line.
 func (p *parser) proxyCompression(s *statement) {
 	if s.px.Compression == nil {
-		s.px.Compression = &Compression{}
+		s.px.Compression = &Compression{Responses: true}
 	}
 	c := s.px.Compression
 	switch word, v := s.arg(1), s.arg(2); word {
@@ -34,15 +39,25 @@ func (p *parser) proxyCompression(s *statement) {
 			}
 			c.Algos = slices.Insert(c.Algos, 0, algo) // HAProxy prefers the one written last
 		}
-	case "type", "type-res":
+	case "algo-req":
+		if !slices.Contains(compressionAlgos, v) {
+			p.alert("'%s' : '%s' is not a supported algorithm.", s.arg(0), v)
+			return
+		}
+		c.ReqAlgo = v // further words are ignored, as in HAProxy
+	case "type", "type-res", "type-req":
 		if v == "" {
 			p.alert("'%s' expects <type>.", s.arg(0))
 			return
 		}
 		for _, t := range s.words[2:] {
-			c.Types = append(c.Types, strings.ToLower(t))
+			if word == "type-req" {
+				c.ReqTypes = append(c.ReqTypes, strings.ToLower(t))
+			} else {
+				c.Types = append(c.Types, strings.ToLower(t))
+			}
 		}
-	case "minsize-res":
+	case "minsize-res", "minsize-req":
 		if v == "" {
 			p.alert("'%s' expects an integer argument.", word)
 			return
@@ -52,7 +67,11 @@ func (p *parser) proxyCompression(s *statement) {
 			p.alert("unexpected '%s' after size passed to '%s'", v, word)
 			return
 		}
-		c.MinSize = n
+		if word == "minsize-req" {
+			c.ReqMinSize = n
+		} else {
+			c.MinSize = n
+		}
 	case "offload":
 		if s.px.Kind == "defaults" {
 			p.warning("'%s' : '%s' ignored in 'defaults' section.", s.arg(0), word)
@@ -60,15 +79,60 @@ func (p *parser) proxyCompression(s *statement) {
 		c.Offload = true
 	case "direction":
 		switch v {
-		case "response":
-		case "request", "both":
-			p.alert("'%s %s %s' is not supported in '%s' section.", s.arg(0), word, v, p.section.Name)
+		case "request", "response", "both":
+			c.Requests, c.Responses = v != "response", v != "request"
 		default:
 			p.alert("'%s' expects 'request', 'response', or 'both'.", s.arg(0))
 		}
-	case "algo-req", "type-req", "minsize-req":
-		p.alert("'%s %s' is not supported in '%s' section.", s.arg(0), word, p.section.Name)
 	default:
 		p.alert("'%s' expects 'algo', 'type', 'direction', 'offload', 'minsize-req' or 'minsize-res'.", s.arg(0))
 	}
+}
+
+// proxyFilter reads `filter`, of which only those of compression are known. Without one, a `compression` line brings both.
+func (p *parser) proxyFilter(s *statement) {
+	px, name := s.px, s.arg(1)
+	switch name {
+	case "compression", "comp-req", "comp-res":
+	case "":
+		p.alert("parsing [%s:%d] : missing argument for '%s' in %s '%s'.", p.name, p.line, s.arg(0), typeName(px), px.Name)
+		return
+	case "bwlim-in", "bwlim-out", "cache", "fcgi-app", "spoe", "trace":
+		p.alert("'%s %s' is not supported in '%s' section.", s.arg(0), name, p.section.Name)
+		return
+	default:
+		p.alert("'%s' : unknown keyword '%s'. Registered keywords : comp-req comp-res compression", s.arg(0), name)
+		return
+	}
+	req, res := name != "comp-res", name != "comp-req"
+	if req && px.CompReq || res && px.CompRes {
+		p.alert("'%s' : %s: Proxy supports only one %s filter", s.arg(0), px.Name, name)
+		return
+	}
+	if v := s.arg(2); v != "" {
+		p.alert("'%s %s' : unknown keyword '%s'.", s.arg(0), name, v)
+		return
+	}
+	px.CompReq, px.CompRes = px.CompReq || req, px.CompRes || res
+	if name == "compression" {
+		return
+	}
+	if px.Compression == nil {
+		px.Compression = &Compression{}
+	}
+	px.Compression.Requests = px.Compression.Requests || req
+	px.Compression.Responses = px.Compression.Responses || res
+}
+
+// globalCompLevel reads tune.comp.maxlevel.
+func (p *parser) globalCompLevel(s *statement) {
+	if p.tooMany(s, 1, 0) {
+		return
+	}
+	n := atol(s.arg(1))
+	if n < 1 || n > 9 {
+		p.alert("'%s' expects a numeric value between 1 and 9", s.arg(0))
+		return
+	}
+	p.cfg.Global.CompLevel = n
 }

@@ -70,6 +70,7 @@ type Global struct {
 	BufSize       int // tune.bufsize, 0: 16384
 	MaxRewrite    int // tune.maxrewrite, 0: 1024
 	MaxHdr        int // tune.http.maxhdr, 0: 101
+	CompLevel     int // tune.comp.maxlevel, 0: 1
 	LogURILen     int // tune.http.logurilen, 0: 1024
 	SSLCapture    int // tune.ssl.capture-buffer-size
 	CLIMaxPayload int // tune.cli.max-payload-size, 0: 16 MiB
@@ -124,6 +125,8 @@ type Proxy struct {
 	Redispatch  *int // nil: off
 	HTTPReuse   string
 	Compression *Compression // nil: none
+	CompReq     bool         // filter comp-req, or compression
+	CompRes     bool         // filter comp-res, or compression
 	Cookie      *Cookie      // persistence cookie, nil: none
 	CookieKey   string       // dynamic-cookie-key
 	Persist     bool         // option persist

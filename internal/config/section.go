@@ -224,6 +224,7 @@ func cloneProxy(from *Proxy) *Proxy {
 	c.Logs = slices.Clone(from.Logs)
 	if c.Compression = clonePtr(from.Compression); c.Compression != nil {
 		c.Compression.Algos, c.Compression.Types = slices.Clone(c.Compression.Algos), slices.Clone(c.Compression.Types)
+		c.Compression.ReqTypes = slices.Clone(c.Compression.ReqTypes)
 	}
 	c.Cookie, c.RetryOn = clonePtr(from.Cookie), clonePtr(from.RetryOn)
 	c.Errors = slices.Clone(from.Errors)

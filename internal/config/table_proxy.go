@@ -44,8 +44,9 @@ func proxyKeywords() []Keyword {
 		k("bind", "<address> [<bind keyword> ...]", inFE, (*parser).frontendBind),
 		k("capture", "cookie <name> len <n> | request|response header <name> len <n>", inDFE, (*parser).proxyCapture),
 		k("declare", "capture request|response len <n>", inAll, (*parser).proxyDeclare),
-		k("compression", "algo|algo-res <algorithm> ... | type|type-res <type> ... | minsize-res <size> | direction response | offload", inAll, (*parser).proxyCompression),
+		k("compression", "algo|algo-res <algorithm> ... | algo-req <algorithm> | type|type-res|type-req <type> ... | minsize-res|minsize-req <size> | direction request|response|both | offload", inAll, (*parser).proxyCompression),
 		k("cookie", "<name> [rewrite|insert|prefix] [indirect] [nocache] [postonly] [preserve] [httponly] [secure] [domain <domain>]* [maxidle <time>] [maxlife <time>] [dynamic] [attr <value>]*", inDBE, (*parser).proxyCookie),
+		k("filter", "compression|comp-req|comp-res", inPx, (*parser).proxyFilter),
 		k("default-server", "<server keyword> ...", inDBE, (*parser).proxyDefaultServer),
 		k("default_backend", "<backend>", inDFE, (*parser).proxyDefaultBackend),
 		k("description", "<text>", inPx, (*parser).proxyDescription),
@@ -115,7 +116,7 @@ func proxyKeywords() []Keyword {
 	}
 	list = append(list, refused(inAll, "4.2", "appsession", "be-unpublished", "dispatch <address>",
 		"email-alert",
-		"external-check", "filter", "filter-sequence", "force-be-switch", "fullconn <n>", "hash-balance-factor <n>", "hash-type",
+		"external-check", "filter-sequence", "force-be-switch", "fullconn <n>", "hash-balance-factor <n>", "hash-type",
 		"http-send-name-header", "load-server-state-from-file", "log-steps", "max-session-srv-conns", "persist", "quic-initial",
 		"server-state-file-name", "server-template", "source <address>", "tcp-check",
 		"transparent", "use-fcgi-app", "usesrc")...)

@@ -75,7 +75,7 @@ var hostileLines = []string{
 	"frontend f\n bind :1\n tcp-request inspect-delay %s\n", "backend b\n server s 127.0.0.1:%s\n", "backend b\n server s 127.0.0.1:80 weight %s\n", "backend b\n server s 127.0.0.1:80 check inter %s\n",
 	"backend b\n stick-table type ip size %s expire 1m store gpc0\n", "backend b\n stick-table type ip size 10 expire %s store gpc0\n", "backend b\n stick-table type ip size 10 expire 1m store http_req_rate(%s)\n",
 	"backend b\n stick-table type string len %s size 10\n", "backend b\n stick-table type ip size 10 store gpc(%s)\n", "backend b\n mode http\n cookie c insert maxidle %s\n", "backend b\n mode http\n cookie c insert maxlife %s\n",
-	"backend b\n mode http\n compression algo gzip\n compression minsize-res %s\n", "userlist u\n user %s password x\n",
+	"backend b\n mode http\n compression algo gzip\n compression minsize-res %s\n", "backend b\n mode http\n compression minsize-req %s\n", "global\n tune.comp.maxlevel %s\n", "userlist u\n user %s password x\n",
 }
 
 // within fails on a time or a number that no configuration can mean.

@@ -77,11 +77,27 @@ func retryOn(p *config.Proxy) *proxy.RetryOn {
 	return &proxy.RetryOn{Empty: r.Empty, Junk: r.Junk, Timeout: r.Timeout, Statuses: r.Statuses}
 }
 
-// compression is what the section says of compressing answers; nil when it says nothing.
-func compression(p *config.Proxy) *proxy.Compression {
+// compression is what the section says of compressing messages; nil when it says nothing.
+func compression(g *config.Global, p *config.Proxy) *proxy.Compression {
 	c := p.Compression
 	if c == nil {
 		return nil
 	}
-	return &proxy.Compression{Algos: c.Algos, Types: c.Types, Offload: c.Offload, MinSize: c.MinSize}
+	return &proxy.Compression{
+		Algos: c.Algos, Types: c.Types, Offload: c.Offload, MinSize: c.MinSize, Level: g.CompLevel,
+		Direction: directions(c.Requests, c.Responses),
+		// Without a line of their own there are both filters.
+		Filters: directions(p.CompReq || !p.CompRes, p.CompRes || !p.CompReq),
+		Request: proxy.RequestCompression{Algo: c.ReqAlgo, Types: c.ReqTypes, MinSize: c.ReqMinSize},
+	}
+}
+
+func directions(requests, responses bool) (d proxy.Direction) {
+	if requests {
+		d |= proxy.Requests
+	}
+	if responses {
+		d |= proxy.Responses
+	}
+	return d
 }

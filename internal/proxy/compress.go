@@ -7,27 +7,61 @@ import (
 	"io"
 	"sync"
 
+	"gatehouse/internal/h1"
 	"gatehouse/internal/stats"
 	"gatehouse/internal/stream"
 )
 
-// Compression says which answers are compressed (manual section 4.2, "compression"). It belongs to a frontend or a backend, whose
+// Compression says which messages are compressed (manual section 4.2, "compression"). It belongs to a frontend or a backend, whose
 // word counts first.
 type Compression struct {
-	Algos   []string // gzip, deflate, raw-deflate, identity in order of preference; nil: the other side's
-	Types   []string // beginnings of Content-Type in lower case; nil: the other side's, and any when that has none
-	Offload bool
-	MinSize int64 // 0: the other side's
+	Algos     []string // gzip, deflate, raw-deflate, identity in order of preference; nil: the other side's
+	Types     []string // beginnings of Content-Type in lower case; nil: the other side's, and any when that has none
+	Offload   bool
+	MinSize   int64     // bytes; 0: the other side's
+	Direction Direction // what is compressed; one side's word is enough
+	Filters   Direction // what this side takes part in ("filter"); one side is enough
+	Level     int       // 1 to 9; 0 is 1, the fastest
+
+	Request RequestCompression
 }
 
-// squeeze is the compression of one response. Its writer and buffer are borrowed while a body passes.
+// Direction is a set of messages.
+type Direction uint8
+
+const (
+	Requests Direction = 1 << iota
+	Responses
+)
+
+// RequestCompression is what Compression says of requests.
+type RequestCompression struct {
+	Algo    string   // "": the other side's
+	Types   []string // as for answers
+	MinSize int64    // bytes; 0: the other side's
+}
+
+// directed reports whether messages of direction d are compressed at all.
+func (x *exchange) directed(d Direction) bool {
+	var all, filters Direction
+	for _, c := range [2]*Compression{x.b.o.Compression, x.f.o.Compression} {
+		if c != nil {
+			all, filters = all|c.Direction, filters|c.Filters
+		}
+	}
+	return all&filters&d != 0
+}
+
+// squeeze is the compression of one message. Its writer and buffer are borrowed while a body passes.
 type squeeze struct {
-	algo string // that client and configuration agree on; "" is none
-	w    compressor
-	in   int64
-	out  int64
-	x    *exchange
-	buf  []byte
+	algo    string // that client and configuration agree on; "" is none
+	level   int
+	w       compressor
+	in      int64
+	out     int64
+	pending bool // something was given to the compressor since the last flush
+	to      *h1.Writer
+	buf     []byte
 }
 
 // compressor is what the standard library's three writers have in common.
@@ -37,14 +71,24 @@ type compressor interface {
 	Reset(w io.Writer)
 }
 
-// level is HAProxy's tune.comp.maxlevel when it is not set: the fastest.
-const level = 1
+// compressors are the writers not in use, by level: one takes some hundred kilobytes, so that none is made per message.
+var compressors = map[string]*[10]sync.Pool{"gzip": {}, "deflate": {}, "raw-deflate": {}}
 
-// compressors are the writers not in use: one takes some hundred kilobytes, so that none is made per response.
-var compressors = map[string]*sync.Pool{
-	"gzip":        {New: func() any { w, _ := gzip.NewWriterLevel(io.Discard, level); return w }},
-	"deflate":     {New: func() any { w, _ := zlib.NewWriterLevel(io.Discard, level); return w }},
-	"raw-deflate": {New: func() any { w, _ := flate.NewWriter(io.Discard, level); return w }},
+// borrow takes a writer from those not in use.
+func borrow(algo string, level int) compressor {
+	if w, ok := compressors[algo][level].Get().(compressor); ok {
+		return w
+	}
+	var w compressor
+	switch algo { // a level from 1 to 9 is no error
+	case "gzip":
+		w, _ = gzip.NewWriterLevel(io.Discard, level)
+	case "deflate":
+		w, _ = zlib.NewWriterLevel(io.Discard, level)
+	default:
+		w, _ = flate.NewWriter(io.Discard, level)
+	}
+	return w
 }
 
 // codings are the names of the algorithms in HTTP.
@@ -64,10 +108,10 @@ func (x *exchange) agree() {
 		}
 		offload = offload || c.Offload
 		if algos == nil {
-			algos = c.Algos
+			algos, x.squeeze.level = c.Algos, max(c.Level, 1)
 		}
 	}
-	if len(algos) == 0 || oldBrowser(stream.Get(x.s.Req.Fields, "user-agent")) {
+	if len(algos) == 0 || !x.directed(Responses) || oldBrowser(stream.Get(x.s.Req.Fields, "user-agent")) {
 		return
 	}
 	best, identity := 0, ""
@@ -160,24 +204,38 @@ func (x *exchange) judge() {
 // compress begins to compress the response when judge said so; its head is changed then.
 func (x *exchange) compress() {
 	z := &x.squeeze
-	z.w, z.x, z.in, z.out = nil, nil, 0, 0
 	if z.algo == "" {
 		return
 	}
 	s := &x.s
 	s.Res.Body, s.Res.Length = stream.BodyChunked, 0
-	for i := range s.Res.Fields {
-		if f := &s.Res.Fields[i]; string(f.Name) == "etag" && f.Value[0] == '"' {
+	z.mark(s, &s.Res.Fields)
+	z.start(&x.out)
+}
+
+// mark tells in the head of a message that it is compressed.
+func (z *squeeze) mark(s *stream.Stream, fields *[]stream.Field) {
+	for i := range *fields {
+		if f := &(*fields)[i]; string(f.Name) == "etag" && len(f.Value) > 0 && f.Value[0] == '"' {
 			f.Value = splice(s, f.Value, 0, 0, "W/", "")
 		}
 	}
-	vary(s)
+	vary(s, fields)
 	if z.algo != "identity" {
-		addField(s, "content-encoding", s.ScratchString(codings[z.algo]))
-		z.w = compressors[z.algo].Get().(compressor)
-		z.w.Reset(z)
+		*fields = append(*fields, stream.Field{Name: s.ScratchString("content-encoding"), Value: s.ScratchString(codings[z.algo])})
 	}
-	z.x = x
+}
+
+// start begins the body, which goes to w. A request that is sent again starts anew.
+func (z *squeeze) start(w *h1.Writer) {
+	z.to, z.in, z.out, z.pending, z.buf = w, 0, 0, false, z.buf[:0]
+	if z.algo == "identity" {
+		return
+	}
+	if z.w == nil {
+		z.w = borrow(z.algo, z.level)
+	}
+	z.w.Reset(z)
 }
 
 // compressible holds the response against HAProxy's rules.
@@ -221,6 +279,11 @@ func (x *exchange) compressible() bool {
 	if !fine || etags > 1 || prefixFold(kind, "multipart") {
 		return false
 	}
+	return listed(types, kind)
+}
+
+// listed reports whether a Content-Type is one of types. nil stands for all types, and for no field.
+func listed(types []string, kind []byte) bool {
 	for _, t := range types {
 		if kind != nil && prefixFold(kind, t) {
 			return true
@@ -238,32 +301,33 @@ func validETag(v []byte) bool {
 }
 
 // vary adds Accept-Encoding to Vary unless it is there.
-func vary(s *stream.Stream) {
+func vary(s *stream.Stream, fields *[]stream.Field) {
 	found, last := false, -1
-	eachElement(s.Res.Fields, "vary", func(v []byte) { found = found || equalFold(v, "accept-encoding") })
-	for i := range s.Res.Fields {
-		if f := &s.Res.Fields[i]; string(f.Name) == "vary" {
+	eachElement(*fields, "vary", func(v []byte) { found = found || equalFold(v, "accept-encoding") })
+	for i := range *fields {
+		if string((*fields)[i].Name) == "vary" {
 			last = i
 		}
 	}
 	switch {
 	case found:
 	case last < 0:
-		addField(s, "vary", s.ScratchString("Accept-Encoding"))
-	case len(s.Res.Fields[last].Value) == 0:
-		s.Res.Fields[last].Value = s.ScratchString("Accept-Encoding")
+		*fields = append(*fields, stream.Field{Name: s.ScratchString("vary"), Value: s.ScratchString("Accept-Encoding")})
+	case len((*fields)[last].Value) == 0:
+		(*fields)[last].Value = s.ScratchString("Accept-Encoding")
 	default:
-		f := &s.Res.Fields[last]
+		f := &(*fields)[last]
 		f.Value = splice(s, f.Value, len(f.Value), len(f.Value), ",Accept-Encoding", "")
 	}
 }
 
 // active reports whether the body passes through the compressor.
-func (z *squeeze) active() bool { return z.x != nil }
+func (z *squeeze) active() bool { return z.to != nil }
 
-// body takes a piece of the server's body.
+// body takes a piece of the sender's body.
 func (z *squeeze) body(p []byte) error {
 	z.in += int64(len(p))
+	z.pending = true
 	if z.w == nil {
 		_, err := z.Write(p)
 		return err
@@ -281,19 +345,23 @@ func (z *squeeze) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// chunk hands what was collected to the client's writer.
+// chunk hands what was collected to the receiver's writer.
 func (z *squeeze) chunk() error {
 	if len(z.buf) == 0 {
 		return nil
 	}
 	z.out += int64(len(z.buf))
-	err := z.x.out.Body(z.buf)
+	err := z.to.Body(z.buf)
 	z.buf = z.buf[:0]
 	return err
 }
 
-// flush lets the client have what the server has sent so far.
+// flush lets the receiver have what was sent so far.
 func (z *squeeze) flush() error {
+	if !z.pending {
+		return nil
+	}
+	z.pending = false
 	if z.w != nil {
 		if err := z.w.Flush(); err != nil {
 			return err
@@ -312,23 +380,32 @@ func (z *squeeze) end() error {
 	return z.chunk()
 }
 
-// giveBack returns what was borrowed and counts the response.
+// giveBack returns what was borrowed.
 func (z *squeeze) giveBack() {
-	if z.x == nil {
-		return
-	}
-	for _, c := range [2]*stats.Counters{z.x.b.o.Counters, z.x.f.o.Counters} {
-		c.CompIn.Add(z.in)
-		c.CompOut.Add(z.out)
-		c.CompRsp.Add(1)
-	}
 	if z.w != nil {
 		z.w.Reset(io.Discard)
-		compressors[z.algo].Put(z.w)
+		compressors[z.algo][z.level].Put(z.w)
 	}
-	z.w, z.x = nil, nil
+	z.w, z.to = nil, nil
 	if cap(z.buf) > 4*squeezeSize {
 		z.buf = nil
 	}
 	z.buf = z.buf[:0]
+}
+
+// compressed counts the response, if it was, and returns what was borrowed for it.
+func (x *exchange) compressed() {
+	z := &x.squeeze
+	if z.active() {
+		for _, c := range [2]*stats.Counters{x.b.o.Counters, x.f.o.Counters} {
+			if z.w != nil {
+				c.CompIn.Add(z.in)
+				c.CompOut.Add(z.out)
+			} else {
+				c.CompByp.Add(z.in)
+			}
+			c.CompRsp.Add(1)
+		}
+	}
+	z.giveBack()
 }

@@ -35,7 +35,9 @@ func TestAnswersAreCompressedAsBothSidesAgree(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			srv, got := answering(t, fmt.Sprintf("HTTP/1.1 %s\r\nContent-Type: text/plain\r\n%sContent-Length: %d\r\n\r\n%s", tc.status, tc.fields, len(body), body))
-			e := newEdge(t, srv.addr, func(o *setup) { o.b.Compression = &Compression{Algos: []string{"gzip"}, Types: []string{"text/"}} })
+			e := newEdge(t, srv.addr, func(o *setup) {
+				o.b.Compression = &Compression{Direction: Responses, Filters: Responses, Algos: []string{"gzip"}, Types: []string{"text/"}}
+			})
 			c := e.dial()
 			c.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: " + tc.accept + "\r\n\r\n")
 			raw := c.rest()
@@ -83,7 +85,9 @@ func TestCompressedStreamIsNotHeldBack(t *testing.T) {
 		p.send("6\r\nsecond\r\n0\r\n\r\n")
 		p.head()
 	})
-	e := newEdge(t, srv.addr, func(o *setup) { o.f.Compression = &Compression{Algos: []string{"gzip"}} })
+	e := newEdge(t, srv.addr, func(o *setup) {
+		o.f.Compression = &Compression{Direction: Responses, Filters: Responses, Algos: []string{"gzip"}}
+	})
 	c := e.dial()
 	c.send("GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
 	res, err := http.ReadResponse(bufio.NewReader(c.Conn), nil)
@@ -118,7 +122,7 @@ func TestRulesKnowWhatIsCompressed(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			srv, got := answering(t, "HTTP/1.1 200 OK\r\n"+tc.fields+"Content-Length: 5\r\n\r\nhello")
 			e := newEdge(t, srv.addr, func(o *setup) {
-				o.b.Compression = &Compression{Algos: []string{"gzip", "deflate", "identity"}}
+				o.b.Compression = &Compression{Direction: Responses, Filters: Responses, Algos: []string{"gzip", "deflate", "identity"}}
 				if tc.name == "not accepted" {
 					o.b.Compression.Algos = []string{"gzip"}
 				}

@@ -26,6 +26,7 @@ type exchange struct {
 	send    sender    // the request body, when it does not fit into one write
 	to      belonging // the server the request belongs to
 	squeeze squeeze   // the response's compression
+	press   squeeze   // the request's compression
 	kept    replay    // the request body, for retry-on
 	server  net.Conn  // the connection to the server, for rules that ask; nil before
 	stuck   rule.Kept // where to remember the server that it gets
@@ -108,6 +109,7 @@ func (x *exchange) finish() {
 		x.flushClient()
 	}
 	x.leaveBackend()
+	x.endPress()
 	x.countBytes()
 	x.s.Log.End = time.Now()
 	x.cl.ended = x.s.Log.End
@@ -279,6 +281,7 @@ func (x *exchange) route() {
 	x.agree()
 	x.stick()
 	x.addFields()
+	x.compressRequest()
 	if b.Servers == nil {
 		x.term('S', 'C')
 		x.fail(503)

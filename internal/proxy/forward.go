@@ -158,6 +158,9 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 		x.fail(500)
 		return false
 	}
+	if x.press.algo != "" {
+		x.press.start(&x.up)
+	}
 	if x.kept.again {
 		x.sendAgain()
 		return true
@@ -178,7 +181,7 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 			break
 		}
 		x.kept.keep(x.b.o.RetryOn, p)
-		if err := x.up.Body(p); err != nil {
+		if err := x.toServer(p); err != nil {
 			whole = false
 			break // the server may have answered before it closed: that answer is worth reading
 		}
@@ -187,9 +190,9 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 	if in.Done() {
 		trailers := x.requestTrailers()
 		x.keepTrailers(trailers)
-		_ = x.up.End(trailers) // what was announced was parsed by the same rules
+		_ = x.endServer(trailers) // what was announced was parsed by the same rules
 	}
-	_ = x.up.Flush() // as above
+	_ = x.flushServer() // as above
 	s.Log.BytesIn = x.up.Sent()
 	if !in.Done() {
 		x.send.start(x)

@@ -41,7 +41,7 @@ func (x *exchange) respond(c *backend.Conn) {
 	o.AfterResponse.Run(s, o.Env)
 	x.rearm()
 	x.compress()
-	defer x.squeeze.giveBack()
+	defer x.compressed()
 	uploading := !x.send.ended()
 	if uploading && s.Req.Expect100 && !x.sawContinue {
 		// The server answers instead of asking for the body. Whether the client sends it nevertheless is open, so nothing can

@@ -53,10 +53,10 @@ func (x *exchange) keepTrailers(fields []stream.Field) {
 
 // sendAgain sends the body that was kept.
 func (x *exchange) sendAgain() {
-	if len(x.kept.body) > 0 && x.up.Body(x.kept.body) != nil {
+	if len(x.kept.body) > 0 && x.toServer(x.kept.body) != nil {
 		return // as in sendRequest
 	}
-	_ = x.up.End(x.kept.trailers)
+	_ = x.endServer(x.kept.trailers)
 	_ = x.up.Flush()
 	x.s.Log.BytesIn = x.up.Sent()
 }

@@ -41,7 +41,7 @@ func (d *sender) run(x *exchange) byte {
 	for {
 		p, err := in.Body()
 		if err == io.EOF {
-			if err := up.End(x.requestTrailers()); err != nil {
+			if err := x.endServer(x.requestTrailers()); err != nil {
 				return 'S'
 			}
 			if err := up.Flush(); err != nil {
@@ -56,7 +56,7 @@ func (d *sender) run(x *exchange) byte {
 			return clientCause(err)
 		}
 		for len(p) > 0 && err == nil {
-			if err := up.Body(p); err != nil {
+			if err := x.toServer(p); err != nil {
 				return serverCause(err)
 			}
 			p, err = in.Ready()
@@ -67,7 +67,7 @@ func (d *sender) run(x *exchange) byte {
 		if in.Done() {
 			continue
 		}
-		if err := up.Flush(); err != nil {
+		if err := x.flushServer(); err != nil {
 			return serverCause(err)
 		}
 	}

@@ -233,12 +233,12 @@ func (f ListenerFacts) Row(r *Row, _ time.Time) {
 	r.SetInt(ColDses, c.DeniedSess.Load())
 }
 
-// compression fills the compression counters. comp_byp stays 0: nothing limits the rate of compression.
+// compression fills the compression counters, which are of responses.
 func (r *Row) compression(c *Counters) {
 	r.SetInt(ColCompIn, c.CompIn.Load())
 	r.SetInt(ColCompOut, c.CompOut.Load())
 	r.SetInt(ColCompRsp, c.CompRsp.Load())
-	r.zero(ColCompByp)
+	r.SetInt(ColCompByp, c.CompByp.Load())
 }
 
 // outgoing fills what backends and servers count alike.

@@ -9,25 +9,25 @@ import (
 
 // Counters of one frontend, backend or server. The field comments name the CSV columns of surface 1.7.
 type Counters struct {
-	Cur, Max, Tot                   atomic.Int64    // scur, smax, stot
-	QCur, QMax                      atomic.Int64    // qcur, qmax
-	BytesIn, BytesOut               atomic.Int64    // bin, bout
-	DeniedReq, DeniedRes            atomic.Int64    // dreq, dresp
-	ErrReq, ErrConn, ErrRes         atomic.Int64    // ereq, econ, eresp
-	Retries, Redispatches           atomic.Int64    // wretr, wredis
-	HTTP                            [6]atomic.Int64 // hrsp_1xx..5xx at 1..5, other at 0
-	Reqs                            atomic.Int64    // req_tot
-	Conns                           atomic.Int64    // conn_tot
-	DeniedConn, DeniedSess          atomic.Int64    // dcon, dses
-	Intercepted                     atomic.Int64    // intercepted
-	Chosen                          atomic.Int64    // lbtot
-	Connects, Reuses                atomic.Int64    // connect, reuse
-	CliAborts, SrvAborts            atomic.Int64    // cli_abrt, srv_abrt
-	LastSess                        atomic.Int64    // unix nanoseconds of the last assignment, 0 never
-	SSLConns, SSLResumed, SSLFailed atomic.Int64    // ssl_sess, ssl_reused_sess, ssl_failed_handshake
-	CompIn, CompOut, CompRsp        atomic.Int64    // comp_in, comp_out, comp_rsp
-	SessRate, ReqRate               Rate
-	Times                           Times // qtime, ctime, rtime, ttime
+	Cur, Max, Tot                     atomic.Int64    // scur, smax, stot
+	QCur, QMax                        atomic.Int64    // qcur, qmax
+	BytesIn, BytesOut                 atomic.Int64    // bin, bout
+	DeniedReq, DeniedRes              atomic.Int64    // dreq, dresp
+	ErrReq, ErrConn, ErrRes           atomic.Int64    // ereq, econ, eresp
+	Retries, Redispatches             atomic.Int64    // wretr, wredis
+	HTTP                              [6]atomic.Int64 // hrsp_1xx..5xx at 1..5, other at 0
+	Reqs                              atomic.Int64    // req_tot
+	Conns                             atomic.Int64    // conn_tot
+	DeniedConn, DeniedSess            atomic.Int64    // dcon, dses
+	Intercepted                       atomic.Int64    // intercepted
+	Chosen                            atomic.Int64    // lbtot
+	Connects, Reuses                  atomic.Int64    // connect, reuse
+	CliAborts, SrvAborts              atomic.Int64    // cli_abrt, srv_abrt
+	LastSess                          atomic.Int64    // unix nanoseconds of the last assignment, 0 never
+	SSLConns, SSLResumed, SSLFailed   atomic.Int64    // ssl_sess, ssl_reused_sess, ssl_failed_handshake
+	CompIn, CompOut, CompByp, CompRsp atomic.Int64    // comp_in, comp_out, comp_byp, comp_rsp
+	SessRate, ReqRate                 Rate
+	Times                             Times // qtime, ctime, rtime, ttime
 }
 
 // Enter counts one more current session and keeps the maximum.
