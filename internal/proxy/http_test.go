@@ -262,6 +262,34 @@ func TestUpgradeBecomesATunnelAndIsNeverShared(t *testing.T) {
 	}
 }
 
+// A 101 that a rule refuses makes no tunnel: the client gets the rule's answer and nothing of the server's.
+func TestRulesMayRefuseAnUpgrade(t *testing.T) {
+	for rule, want := range map[string]string{
+		"deny deny_status 410 if { status 101 }":                "HTTP/1.1 410 ",
+		"return status 299 content-type a/b string no":          "HTTP/1.1 299 ",
+		"redirect location /other if { status 101 }":            "HTTP/1.1 302 ",
+		"deny if { res.hdr(sec-websocket-accept) -m found }":    "HTTP/1.1 502 ",
+		"deny if { status 101 } { req.hdr(upgrade) -m str h2 }": "HTTP/1.1 101 ",
+	} {
+		srv := serve(t, func(p *peer, _ int) {
+			p.head()
+			p.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: y\r\n\r\nfirst")
+			p.Close()
+		})
+		e := newEdge(t, srv.addr, func(o *setup) { o.f.HTTPResponse = responseRules(t, rule) })
+		c := e.dial()
+		out := c.send("GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: z\r\n\r\n").rest()
+		c.Close() // a tunnel is logged when both sides have ended
+		tunnel := strings.HasPrefix(want, "HTTP/1.1 101")
+		if !strings.HasPrefix(out, want) || strings.Contains(out, "first") != tunnel {
+			t.Errorf("%s: got %q, want %q", rule, out, want)
+		}
+		if l := e.logged(); !tunnel && strings.Contains(l, " 101 ") {
+			t.Errorf("%s: log %q", rule, l)
+		}
+	}
+}
+
 func TestKeepAliveOverTLS(t *testing.T) {
 	srv, _ := answering(t, okResponse)
 	e := newEdge(t, srv.addr, func(o *setup) { o.tls = selfSigned(t) })

@@ -307,8 +307,12 @@ func (x *exchange) upgrade(c *backend.Conn, wire *h1.Conn) {
 	s, o := &x.s, &x.f.o
 	x.keep = false
 	x.stopSending()
-	x.b.o.HTTPResponse.Run(s, o.Env)
-	o.HTTPResponse.Run(s, o.Env)
+	for _, set := range [2]*rule.Set{x.b.o.HTTPResponse, o.HTTPResponse} {
+		if v := set.Run(s, o.Env); v.Kind != rule.VerdictGo && v.Kind != rule.VerdictAllow {
+			x.refuseResponse(c, v)
+			return
+		}
+	}
 	x.b.o.AfterResponse.Run(s, o.Env)
 	o.AfterResponse.Run(s, o.Env)
 	if _, err := x.out.Response(&s.Res, h1.ResponseOptions{}); err != nil {
