@@ -46,6 +46,7 @@ func NewHouse(o WorkerOptions) (Engine, error) {
 	})
 	h.eng = engine.New(engine.Options{
 		Host: o.Host, Store: h.store, Parse: o.Parse, Check: h.check, Challenge: h.acme.KeyAuthorization, Notify: o.Notify, Emit: h.emit, StateDir: o.StateDir,
+		Info: processFace{h}.Info,
 		Limits: engine.Limits{
 			Files:   openFiles(),
 			MaxConn: o.Flags.MaxConn, ProxyMaxConn: o.Flags.ProxyMaxConn, IgnoreUnresolved: o.Flags.IgnoreUnresolved,

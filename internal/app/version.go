@@ -30,10 +30,10 @@ const (
 // the same. PCRE2 says that expressions have groups, classes and back-references in replacements; docs/differences.md names what
 // RE2 leaves out.
 func Features() map[string]bool {
-	on := strings.Fields("ACCEPT4 ACME EPOLL GETADDRINFO LINUX_SPLICE NETFILTER OPENSSL PCRE2 POLL PRCTL RT SSL TFO THREAD ZLIB")
+	on := strings.Fields("ACCEPT4 ACME EPOLL GETADDRINFO LINUX_SPLICE NETFILTER OPENSSL PCRE2 POLL PRCTL PROMEX RT SSL TFO THREAD ZLIB")
 	off := strings.Fields("51DEGREES BACKTRACE CLOSEFROM CPU_AFFINITY CRYPT_H DEVICEATLAS DL ECH ENGINE EVPORTS HAVE_TCP_MD5SIG " +
 		"KQUEUE KTLS LIBATOMIC LIBCRYPT LINUX_CAP LINUX_TPROXY LUA MATH MEMORY_PROFILING NS OBSOLETE_LINKER OPENSSL_AWSLC " +
-		"OPENSSL_WOLFSSL OT PCRE PCRE2_JIT PCRE_JIT PROCCTL PROMEX PTHREAD_EMULATION QUIC QUIC_OPENSSL_COMPAT SHM_OPEN " +
+		"OPENSSL_WOLFSSL OT PCRE PCRE2_JIT PCRE_JIT PROCCTL PTHREAD_EMULATION QUIC QUIC_OPENSSL_COMPAT SHM_OPEN " +
 		"SLZ STATIC_PCRE STATIC_PCRE2 THREAD_DUMP TPROXY TRACE WURFL")
 	features := map[string]bool{}
 	for _, name := range on {
@@ -106,7 +106,7 @@ Available multiplexer protocols :
   <default> : mode=TCP   side=FE|BE  mux=PASS  flags=
        none : mode=TCP   side=FE|BE  mux=PASS  flags=NO_UPG
 
-Available services : none
+Available services : prometheus-exporter
 
 Available filters :
 	none

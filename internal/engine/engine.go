@@ -16,6 +16,7 @@ import (
 	"gatehouse/internal/listener"
 	"gatehouse/internal/log"
 	"gatehouse/internal/pattern"
+	"gatehouse/internal/stats"
 )
 
 // Options of an engine. Host, Store and Notify are required.
@@ -32,7 +33,9 @@ type Options struct {
 	// StateDir names the state directory of a configuration.
 	StateDir func(*config.Config) string
 	Emit     event.Sink // may be nil
-	Limits   Limits
+	// Info is what show info tells, for the metrics; nil leaves the process out of them.
+	Info   func() *stats.Info
+	Limits Limits
 }
 
 // Limits are what the command line says about the configuration.

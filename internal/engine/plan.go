@@ -184,7 +184,7 @@ func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
 		Captures:  p.Captures, Experimental: b.cfg.Global.Experimental,
 		Hostname: b.host, Pid: os.Getpid(), Kind: p.Kind, Proxy: p.Name, HTTP: p.Mode == "http",
 		BufSize: b.cfg.Global.BufSize, Errors: b.errorSection, Userlists: b.userlist,
-		Sink: b.sink, Tables: b.plan.table, Counters: b.stickCounters(), ErrCodes: &b.cfg.Global.ErrCodes, FailCodes: &b.cfg.Global.FailCodes,
+		Services: b.service, Sink: b.sink, Tables: b.plan.table, Counters: b.stickCounters(), ErrCodes: &b.cfg.Global.ErrCodes, FailCodes: &b.cfg.Global.FailCodes,
 	}
 }
 

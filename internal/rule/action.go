@@ -39,7 +39,7 @@ const (
 var actions = actionTable()
 
 func actionTable() map[string]*action {
-	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), packetActions(), captureActions(), trackActions(), streamActions(), addressActions(), mapActions(), []action{
+	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), packetActions(), captureActions(), trackActions(), streamActions(), addressActions(), mapActions(), serviceActions(), []action{
 		{"allow", atAll, "pass the rest of this set", func(*ruleParser) (actionFunc, error) {
 			return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictAllow} }, nil
 		}},
@@ -120,7 +120,8 @@ func (c *Compiler) inheritedACLs(list []config.ACL) *ACLs {
 }
 
 // finalActions end a set whenever they are done.
-var finalActions = map[string]bool{"allow": true, "auth": true, "deny": true, "return": true, "redirect": true, "reject": true, "tarpit": true}
+var finalActions = map[string]bool{"allow": true, "auth": true, "deny": true, "return": true, "redirect": true, "reject": true, "tarpit": true,
+	"use-service": true}
 
 func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set {
 	set := &Set{}

@@ -81,6 +81,7 @@ type Compiler struct {
 	Servers        func(backend, server string) bool   // whether a server exists; nil believes every name
 	DefaultBackend string                              // default_backend of the section, for fe_defbe
 	Keys           *JWTKeys                            // shared by the compilers of one generation; nil makes its own
+	Services       func(name string) Service           // finds what use-service names; nil finds nothing
 	Sink           func(name string) func(line []byte) // finds or makes an event sink, for debug; nil finds none
 	named          *ACLs                               // of the proxy, while they are compiled and afterwards
 
