@@ -56,11 +56,7 @@ func bindSetAddr(of func(*stream.Stream) netip.AddrPort, set addrSetter) func(p 
 		}
 		at := p.at
 		return func(s *stream.Stream, env Env) Verdict {
-			v, ok := x.Eval(s, env)
-			if ok {
-				v, ok = cast(s, v, stream.KindAddr)
-			}
-			if ok {
+			if v, ok := x.as(s, env, stream.KindAddr); ok {
 				set(s, at, netip.AddrPortFrom(v.Addr, of(s).Port()))
 			}
 			return goOn
@@ -77,11 +73,7 @@ func bindSetPort(of func(*stream.Stream) netip.AddrPort, set addrSetter) func(p 
 		}
 		at := p.at
 		return func(s *stream.Stream, env Env) Verdict {
-			v, ok := x.Eval(s, env)
-			if ok {
-				v, ok = cast(s, v, stream.KindInt)
-			}
-			if ok {
+			if v, ok := x.as(s, env, stream.KindInt); ok {
 				a := of(s).Addr()
 				if !a.IsValid() {
 					a = netip.IPv4Unspecified()

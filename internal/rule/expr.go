@@ -69,14 +69,20 @@ func (x *Expr) Eval(s *stream.Stream, env Env) (Value, bool) {
 
 // Text is Eval as text, valid until the stream's Reset; false when there is none.
 func (x *Expr) Text(s *stream.Stream, env Env) ([]byte, bool) {
-	v, ok := x.Eval(s, env)
-	if ok {
-		v, ok = cast(s, v, stream.KindStr)
-	}
+	v, ok := x.as(s, env, stream.KindStr)
 	if !ok {
 		return nil, false
 	}
 	return v.Bytes, true
+}
+
+// as is Eval as a value of a kind; false when there is none.
+func (x *Expr) as(s *stream.Stream, env Env, kind stream.Kind) (Value, bool) {
+	v, ok := x.Eval(s, env)
+	if !ok {
+		return v, false
+	}
+	return cast(s, v, kind)
 }
 
 func (x *Expr) convert(s *stream.Stream, env Env, v Value) (Value, bool) {
