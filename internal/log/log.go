@@ -165,7 +165,7 @@ func (t *Target) header(dst []byte, format string, level Level, tag string, sd [
 		oneLine(dst[at:])
 		return dst
 	}
-	dst = now.AppendFormat(dst, time.Stamp)
+	dst = t.stamp.Append(dst, now)
 	dst = append(dst, ' ')
 	if format == "rfc3164" {
 		host := t.o.Hostname

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gatehouse/internal/stream"
 )
 
 // Options describe one log line of the configuration.
@@ -46,9 +48,11 @@ type Target struct {
 	facility  int
 	max, min  Level
 	pid       string
+	stamp     *stream.Date // dates of RFC 3164
 	dropped   atomic.Uint64
 	delivered atomic.Uint64
 	wake      chan struct{} // holds one token while lines wait
+	many      chan struct{} // holds one token when burst lines have come to wait
 	full      chan struct{} // holds one token when lines were dropped since Run last looked
 
 	mu    sync.Mutex
@@ -85,7 +89,7 @@ func New(o Options) (*Target, error) {
 	if o.Queue <= 0 {
 		o.Queue = defaultQueue
 	}
-	t := &Target{o: o, pid: strconv.Itoa(os.Getpid()), wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+	t := &Target{o: o, pid: strconv.Itoa(os.Getpid()), stamp: stream.NewDate(time.Stamp, false), wake: make(chan struct{}, 1), many: make(chan struct{}, 1), full: make(chan struct{}, 1)}
 	var errs [3]error
 	t.facility, errs[0] = ParseFacility(o.Facility)
 	t.max, errs[1] = ParseLevel(o.Level)
@@ -138,9 +142,13 @@ func (t *Target) write(level Level, tag string, line Line) {
 	}
 	t.lines = append(t.lines, '\n')
 	t.ends = append(t.ends, len(t.lines))
+	waiting := len(t.ends)
 	t.mu.Unlock()
-	if start == 0 {
+	switch waiting {
+	case 1:
 		signal(t.wake)
+	case burst:
+		signal(t.many)
 	}
 }
 

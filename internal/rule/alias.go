@@ -184,13 +184,9 @@ func requestDate(s *stream.Stream) time.Time {
 }
 
 func dateAlias(of func(*stream.Stream) time.Time, layout string, utc bool) func(*Compiler, options) appender {
-	return func(_ *Compiler, o options) appender {
-		return func(dst []byte, s *stream.Stream, _ Env) []byte {
-			if utc {
-				return of(s).UTC().AppendFormat(dst, layout)
-			}
-			return of(s).Local().AppendFormat(dst, layout)
-		}
+	return func(*Compiler, options) appender {
+		d := stream.NewDate(layout, utc)
+		return func(dst []byte, s *stream.Stream, _ Env) []byte { return d.Append(dst, of(s)) }
 	}
 }
 
