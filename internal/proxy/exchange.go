@@ -48,7 +48,12 @@ type exchange struct {
 	tunnelled   int64 // bytes to the client after an upgrade, or in mode tcp
 }
 
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+// exchanges are ready for use: giveBack clears what a request left behind.
+var exchanges = sync.Pool{New: func() any {
+	x := new(exchange)
+	x.s.Reset()
+	return x
+}}
 
 // begin makes x ready for the next request of cl.
 func (x *exchange) begin(cl *client) {
@@ -57,7 +62,6 @@ func (x *exchange) begin(cl *client) {
 		x.f = gone
 	}
 	s := &x.s
-	s.Reset()
 	s.Conn, s.HTTP, s.Frontend = cl.conn, true, x.f.o.Name
 	s.Slots, s.NewID, s.Exchange = x.f.o.Captures, x.f.newID, x
 	now := time.Now()

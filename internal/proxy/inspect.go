@@ -51,7 +51,6 @@ func (f *Frontend) judge(set *rule.Set, nc net.Conn, c *stream.Conn) rule.Verdic
 	x := exchanges.Get().(*exchange)
 	defer x.giveBack()
 	s := &x.s
-	s.Reset()
 	s.Conn, s.HTTP, s.Frontend = c, f.o.HTTP, f.o.Name
 	s.Log.Start = c.Accepted
 	v := set.Run(s, f.o.Env)

@@ -41,7 +41,6 @@ func (x *exchange) beginTCP(cl *client, f *Frontend) {
 	x.silent, x.logged, x.tunnelled = false, false, 0
 	x.own, x.inBackend = false, false
 	s := &x.s
-	s.Reset()
 	s.Conn, s.HTTP, s.Frontend = cl.conn, false, f.o.Name
 	s.Slots, s.NewID, s.Exchange = f.o.Captures, f.newID, x
 	s.Log.Start = cl.conn.Accepted
