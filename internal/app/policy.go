@@ -54,6 +54,7 @@ type policyWriter struct {
 
 func (w policyWriter) config(cfg *config.Config, env map[string]string) {
 	w.p.Trees = append(w.p.Trees, StateDir(cfg, env))
+	w.trust(cfg, cfg.Global.DefaultBindOptions)
 	for _, b := range cfg.Global.StatsSockets {
 		w.bind(cfg, b)
 	}
@@ -67,6 +68,11 @@ func (w policyWriter) config(cfg *config.Config, env map[string]string) {
 		for _, s := range px.Servers {
 			if s.Crt != "" {
 				w.certificate(based(cfg.Global.CrtBase, s.Crt))
+			}
+			for _, name := range []string{s.CAFile, s.CRLFile} {
+				if name != "" {
+					w.file(based(cfg.Global.CABase, name))
+				}
 			}
 		}
 	}
@@ -99,6 +105,19 @@ func (w policyWriter) bind(cfg *config.Config, b *config.Bind) {
 	for _, use := range b.Crts {
 		w.use(cfg, use)
 	}
+	w.trust(cfg, b.TLS)
+}
+
+// trust allows the CA and CRL files that TLS words of a line name.
+func (w policyWriter) trust(cfg *config.Config, settings []config.Setting) {
+	for _, s := range settings {
+		switch s.Name {
+		case "ca-file", "ca-verify-file", "crl-file":
+			if len(s.Args) > 0 {
+				w.file(based(cfg.Global.CABase, s.Args[0]))
+			}
+		}
+	}
 }
 
 func (w policyWriter) use(cfg *config.Config, use config.CrtUse) {
@@ -108,6 +127,7 @@ func (w policyWriter) use(cfg *config.Config, use config.CrtUse) {
 		return
 	}
 	w.certificate(path)
+	w.trust(cfg, use.Load)
 	for _, s := range use.Load {
 		w.setting(s, "", cfg.Global.KeyBase)
 	}
@@ -129,6 +149,12 @@ func (w policyWriter) list(cfg *config.Config, path string) {
 			continue
 		}
 		w.certificate(based(cfg.Global.CrtBase, fields[0]))
+		for i, word := range fields[:len(fields)-1] {
+			switch strings.TrimLeft(word, "[") {
+			case "ca-file", "ca-verify-file", "crl-file":
+				w.file(based(cfg.Global.CABase, strings.TrimRight(fields[i+1], "]")))
+			}
+		}
 	}
 }
 

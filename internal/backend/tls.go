@@ -20,10 +20,9 @@ type TLSOptions struct {
 	ALPN                   []string
 	Verify                 bool   // verify required
 	VerifyHost             string // verifyhost: the name to check unless `sni` gave one
-	// Roots are the certificates of ca-file, asked at each handshake so that an update takes effect. nil with Verify refuses every server.
-	Roots func() *x509.CertPool
-	// Between are the certificates of ca-file that are not self-signed: they help to build a chain but end none. May be nil.
-	Between func() *x509.CertPool
+	// Trust returns the certificates of ca-file, asked at each handshake so that an update takes effect: those that end a chain and those that only
+	// help to build one. nil, or no roots, with Verify refuses every server.
+	Trust func() (roots, between *x509.CertPool)
 	// Revoked, of crl-file, refuses a verified chain; may be nil.
 	Revoked func(chain []*x509.Certificate) error
 	// Certificate is the client certificate to present, asked at each handshake; nil presents none.
@@ -111,18 +110,7 @@ func (o *TLSOptions) verify(state tls.ConnectionState, presented string, chosen 
 		return errors.New("the server presented no certificate")
 	}
 	leaf := state.PeerCertificates[0]
-	roots := x509.NewCertPool()
-	if o.Roots != nil {
-		if r := o.Roots(); r != nil {
-			roots = r
-		}
-	}
-	between := x509.NewCertPool()
-	if o.Between != nil {
-		if p := o.Between(); p != nil {
-			between = p.Clone()
-		}
-	}
+	roots, between := o.pools()
 	for _, crt := range state.PeerCertificates[1:] {
 		between.AddCert(crt)
 	}
@@ -149,6 +137,20 @@ func (o *TLSOptions) verify(state tls.ConnectionState, presented string, chosen 
 		bc = bcMismatchSNI
 	}
 	return &verifyError{bc, fmt.Errorf("the server's certificate is not for %q", name)}
+}
+
+// pools are what chains end at, and the beginning of what they go through.
+func (o *TLSOptions) pools() (roots, between *x509.CertPool) {
+	if o.Trust != nil {
+		roots, between = o.Trust()
+	}
+	if roots == nil {
+		roots = x509.NewCertPool() // nil would be the system's
+	}
+	if between == nil {
+		return roots, x509.NewCertPool()
+	}
+	return roots, between.Clone()
 }
 
 // named reports whether a certificate is for name. Names with control bytes never match; a wildcard stands for exactly one label.

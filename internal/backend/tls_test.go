@@ -64,6 +64,8 @@ func (a *authority) server(t testing.TB, cn string, names ...string) tls.Certifi
 	return tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: key, Leaf: c}
 }
 
+func (a *authority) trust() (roots, between *x509.CertPool) { return a.roots(), nil }
+
 func (a *authority) roots() *x509.CertPool {
 	p := x509.NewCertPool()
 	p.AddCert(a.crt)
@@ -135,7 +137,7 @@ func TestServerCertificatesAreVerified(t *testing.T) {
 		{"wrong authority", address, "a.test", "", other.roots(), true, false},
 		{"no authority", address, "a.test", "", nil, true, false},
 	} {
-		o := &TLSOptions{Verify: test.verify, VerifyHost: test.verifyHost, Roots: func() *x509.CertPool { return test.roots }}
+		o := &TLSOptions{Verify: test.verify, VerifyHost: test.verifyHost, Trust: func() (roots, between *x509.CertPool) { return test.roots, nil }}
 		b := build(t, Options{HTTP: true, Servers: []ServerOptions{secure(t, test.address, o)}}, nil)
 		c, err := b.Connect(t.Context(), forHost(test.host), ConnectOptions{})
 		if (err == nil) != test.want {
@@ -160,8 +162,8 @@ func TestIntermediatesOfTheCAFileCompleteAChain(t *testing.T) {
 	middle := new(authority)
 	middle.crt, middle.key = root.sign(t, &x509.Certificate{Subject: pkix.Name{CommonName: "middle"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
 	address := tlsEcho(t, middle.server(t, "a.test", "a.test")) // sends its leaf alone
-	for _, between := range []func() *x509.CertPool{nil, middle.roots} {
-		b := build(t, Options{HTTP: true, Servers: []ServerOptions{secure(t, address, &TLSOptions{Verify: true, Roots: root.roots, Between: between})}}, nil)
+	for _, between := range []*x509.CertPool{nil, middle.roots()} {
+		b := build(t, Options{HTTP: true, Servers: []ServerOptions{secure(t, address, &TLSOptions{Verify: true, Trust: func() (*x509.CertPool, *x509.CertPool) { return root.roots(), between }})}}, nil)
 		c, err := b.Connect(t.Context(), forHost("a.test"), ConnectOptions{})
 		if (err == nil) != (between != nil) {
 			t.Errorf("with intermediates %v: %v", between != nil, err)
@@ -213,7 +215,7 @@ func TestReloadAsksTheAuthoritiesItRead(t *testing.T) {
 	ca, other := newAuthority(t), newAuthority(t)
 	address := tlsEcho(t, ca.server(t, "a.test", "a.test"))
 	options := func(a *authority) Options {
-		return Options{HTTP: true, Servers: []ServerOptions{secure(t, address, &TLSOptions{Verify: true, Key: "same", Roots: a.roots})}}
+		return Options{HTTP: true, Servers: []ServerOptions{secure(t, address, &TLSOptions{Verify: true, Key: "same", Trust: a.trust})}}
 	}
 	old := build(t, options(ca), nil)
 	c := connect(t, old, forHost("a.test"), ConnectOptions{})

@@ -7,14 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
 // CAFile is what one ca-file, ca-verify-file or `@system-ca` holds. It never changes; an update is a new value.
 type CAFile struct {
 	Name  string
-	Certs []*x509.Certificate
+	Certs []*x509.Certificate // each once, in the order of the file
+
+	once           sync.Once
+	roots, between *x509.CertPool
 }
 
 // ParseCAs reads the certificates of a PEM text; one that holds none, or a broken block, is an error, so that verification never
@@ -28,7 +33,10 @@ func ParseCAs(name string, data []byte) (*CAFile, error) {
 }
 
 func (f *CAFile) add(data []byte) error {
-	found := false
+	found, have := false, make(map[string]bool, len(f.Certs))
+	for _, c := range f.Certs {
+		have[string(c.Raw)] = true
+	}
 	// Bundles of a whole system are longer than one certificate's PEM may be, so they are cut between blocks.
 	for len(data) > 0 {
 		var piece []byte
@@ -45,8 +53,11 @@ func (f *CAFile) add(data []byte) error {
 			if err != nil {
 				return err
 			}
-			f.Certs = append(f.Certs, c)
 			found = true
+			if !have[string(c.Raw)] {
+				have[string(c.Raw)] = true
+				f.Certs = append(f.Certs, c)
+			}
 		}
 	}
 	if !found {
@@ -67,23 +78,45 @@ func cutBlock(data []byte) (piece, rest []byte) {
 	return data, nil
 }
 
-// Merge returns f with the certificates of other added; a directory is read as its files merged.
-func (f *CAFile) Merge(other *CAFile) *CAFile {
-	return &CAFile{Name: f.Name, Certs: append(append([]*x509.Certificate(nil), f.Certs...), other.Certs...)}
+// With returns f and the certificates of a PEM text, which must hold one; f may be nil for an empty file.
+func (f *CAFile) With(name string, data []byte) (*CAFile, error) {
+	next := &CAFile{Name: name}
+	if f != nil {
+		next.Certs = slices.Clone(f.Certs)
+	}
+	if err := next.add(data); err != nil {
+		return nil, fmt.Errorf("unable to load CA file '%s': %w", name, err)
+	}
+	return next, nil
+}
+
+// Len is the number of certificates.
+func (f *CAFile) Len() int { return len(f.Certs) }
+
+// PEM is f as a file that ParseCAs reads back the same.
+func (f *CAFile) PEM() []byte {
+	var b []byte
+	for _, c := range f.Certs {
+		b = appendBlock(b, "CERTIFICATE", c.Raw)
+	}
+	return b
 }
 
 // Pool returns the certificates as a pool of roots and intermediates. OpenSSL trusts a certificate of the file as the end of a chain only when it
 // is self-signed; intermediates help to build the chain.
+// They are made once; nobody changes them.
 func (f *CAFile) Pool() (roots, intermediates *x509.CertPool) {
-	roots, intermediates = x509.NewCertPool(), x509.NewCertPool()
-	for _, c := range f.Certs {
-		if bytes.Equal(c.RawSubject, c.RawIssuer) {
-			roots.AddCert(c)
-		} else {
-			intermediates.AddCert(c)
+	f.once.Do(func() {
+		f.roots, f.between = x509.NewCertPool(), x509.NewCertPool()
+		for _, c := range f.Certs {
+			if bytes.Equal(c.RawSubject, c.RawIssuer) {
+				f.roots.AddCert(c)
+			} else {
+				f.between.AddCert(c)
+			}
 		}
-	}
-	return roots, intermediates
+	})
+	return f.roots, f.between
 }
 
 // Describe prints the lines of certificate i (from 0) as `show ssl ca-file` does.
@@ -171,6 +204,18 @@ func crlVersion(tbs []byte) int {
 		return 1
 	}
 	return int(first.Bytes[0]) + 1
+}
+
+// Len is the number of lists.
+func (f *CRLFile) Len() int { return len(f.Lists) }
+
+// PEM is f as a file that ParseCRLs reads back the same.
+func (f *CRLFile) PEM() []byte {
+	var b []byte
+	for _, l := range f.Lists {
+		b = appendBlock(b, "X509 CRL", l.Raw)
+	}
+	return b
 }
 
 func (f *CRLFile) addList(list *x509.RevocationList) {

@@ -169,8 +169,8 @@ func (s *Store) trustLocked(o *cert.Options) error {
 	for _, f := range []struct {
 		keyword, file string
 		known         bool
-	}{{"ca-file", o.CAFile, s.cas[o.CAFile] != nil}, {"ca-verify-file", o.CAVerifyFile, s.cas[o.CAVerifyFile] != nil},
-		{"crl-file", o.CRLFile, s.crls[o.CRLFile] != nil}} {
+	}{{"ca-file", o.CAFile, s.CA(o.CAFile) != nil}, {"ca-verify-file", o.CAVerifyFile, s.CA(o.CAVerifyFile) != nil},
+		{"crl-file", o.CRLFile, s.CRL(o.CRLFile) != nil}} {
 		if f.file != "" && !f.known {
 			return fmt.Errorf("'%s' : unable to load %s", f.keyword, f.file)
 		}

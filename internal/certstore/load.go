@@ -18,6 +18,8 @@ type LoadRules struct {
 	IssuersChain string   // issuers-chain-path
 	// StateDir is where versions and redo records are looked for. It need not exist; "" is the store's Options.StateDir.
 	StateDir string
+	// Ephemeral tells that CA and CRL files made at run time are not kept (persist off).
+	Ephemeral bool
 }
 
 func (r LoadRules) extra(kind string) bool {

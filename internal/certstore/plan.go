@@ -22,7 +22,10 @@ type Plan struct {
 	todo     []*item // declared and not read yet
 	lists    map[string]*list
 	dirs     map[string]bool
+	trust    map[string]*trustItem // CA and CRL files
 	problems []Problem
+
+	trustKept map[string]*kept // of CA and CRL files, read when first asked for
 }
 
 // item is one declared certificate.
@@ -40,7 +43,7 @@ type Problem struct {
 
 // Plan starts a plan: it looks for kept versions, redo records and issuer chains.
 func (s *Store) Plan(rules LoadRules) *Plan {
-	p := &Plan{store: s, items: map[string]*item{}, lists: map[string]*list{}, dirs: map[string]bool{}}
+	p := &Plan{store: s, items: map[string]*item{}, lists: map[string]*list{}, dirs: map[string]bool{}, trust: map[string]*trustItem{}}
 	s.mu.RLock()
 	p.seq = s.seq
 	s.mu.RUnlock()
@@ -334,6 +337,7 @@ func (s *Store) Apply(p *Plan, swap func()) {
 	defer s.write.Unlock()
 	p.read()
 	s.tidy(p)
+	s.tidyTrust(p)
 	changed := s.adopt(p)
 	if swap != nil {
 		swap()
@@ -385,6 +389,7 @@ func (s *Store) adopt(p *Plan) map[string]*cert.Bundle {
 	}
 	s.entries, s.lists, s.dirs = entries, p.lists, p.dirs
 	s.rules, s.issuers = p.loader.rules, p.loader.issuers
+	s.adoptTrustLocked(p)
 	return changed
 }
 

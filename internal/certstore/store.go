@@ -38,8 +38,7 @@ type Store struct {
 	pending  map[string]*txn
 	uses     map[string][]*attachment
 	listUses map[string][]*listAttachment
-	cas      map[string]*cert.CAFile
-	crls     map[string]*cert.CRLFile
+	trust    trustFiles
 	rules    LoadRules
 	issuers  *cert.Issuers
 	seq      uint64 // counts commits
@@ -72,7 +71,8 @@ func New(o Options) *Store {
 		o.Now = time.Now
 	}
 	return &Store{o: o, entries: map[string]*entry{}, lists: map[string]*list{}, dirs: map[string]bool{}, pending: map[string]*txn{},
-		uses: map[string][]*attachment{}, listUses: map[string][]*listAttachment{}}
+		uses: map[string][]*attachment{}, listUses: map[string][]*listAttachment{},
+		trust: trustFiles{files: map[string]*trustFile{}, pending: map[string]*trustTxn{}, persist: true}}
 }
 
 // Use is somebody who serves a certificate: a bind line, a server. Prepare may refuse a bundle; Publish makes it serve and cannot fail.
@@ -193,27 +193,6 @@ func sortManaged(list []Managed) {
 		}
 		return 1
 	})
-}
-
-// SetTrust replaces the CA and CRL files that are in memory, by the names options may use for them.
-func (s *Store) SetTrust(cas map[string]*cert.CAFile, crls map[string]*cert.CRLFile) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cas, s.crls = cas, crls
-}
-
-// CA returns a ca-file or ca-verify-file that is in memory, nil when there is none of this name.
-func (s *Store) CA(name string) *cert.CAFile {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.cas[name]
-}
-
-// CRL returns a crl-file that is in memory, nil when there is none of this name.
-func (s *Store) CRL(name string) *cert.CRLFile {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.crls[name]
 }
 
 func (s *Store) emit(kind event.Kind, level, subject, text string) {

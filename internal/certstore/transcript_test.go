@@ -212,9 +212,10 @@ func TestHAProxyTranscript(t *testing.T) {
 	if problems := p.Problems(); len(errs)+len(errs2)+len(problems) > 0 {
 		t.Fatal(errs, errs2, problems)
 	}
+	if _, err := p.DeclareCA("ca.pem", false); err != nil {
+		t.Fatal(err)
+	}
 	s.Apply(p, func() {
-		ca := &cert.CAFile{Name: "ca.pem"}
-		s.SetTrust(map[string]*cert.CAFile{"ca.pem": ca}, nil)
 		first, second := newBind(s, "haproxy.cfg:14", false), newBind(s, "haproxy.cfg:15", true)
 		first.follow("l.list", list)
 		second.follow("l.list", list)

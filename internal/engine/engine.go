@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gatehouse/internal/cert"
 	"gatehouse/internal/certstore"
 	"gatehouse/internal/config"
 	"gatehouse/internal/event"
@@ -84,12 +83,10 @@ type generation struct {
 	cfg      *config.Config
 	proxies  []*proxyGen
 	byName   map[string]*proxyGen
-	patterns *pattern.Refs            // ACLs and maps; what commands and rules changed in them ends with the generation
-	logger   *log.Logger              // the global targets
-	cas      map[string]*cert.CAFile  // by path
-	crls     map[string]*cert.CRLFile // by path
-	tables   []*tableUse              // stick tables, the last one of the configuration first
-	detach   []func()                 // ends the uses of lists and of servers' certificates
+	patterns *pattern.Refs // ACLs and maps; what commands and rules changed in them ends with the generation
+	logger   *log.Logger   // the global targets
+	tables   []*tableUse   // stick tables, the last one of the configuration first
+	detach   []func()      // ends the uses of lists and of servers' certificates
 }
 
 // New makes an engine without a generation.

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"gatehouse/internal/backend"
-	"gatehouse/internal/cert"
 	"gatehouse/internal/certstore"
 	"gatehouse/internal/config"
 	"gatehouse/internal/log"
@@ -26,6 +25,8 @@ type plan struct {
 	rings []*ringPlan           // in the configuration's order
 	vars  []func(rule.Env)      // set the variables of the global section
 	bound map[string]config.Pos // the bind line of every socket, by the socket's key
+
+	untrusted map[string]bool // CA and CRL files that were told to be of no use
 }
 
 // proxyGen is one section of one generation: a frontend, a backend, or both (listen).
@@ -41,7 +42,8 @@ type proxyGen struct {
 	task     *task // of servers
 	binds    []*bindGen
 	crts     []string // client certificates of its servers
-	front    *front   // shared by the generations of the frontend; nil in a backend
+	trusts   []serverTrust
+	front    *front // shared by the generations of the frontend; nil in a backend
 	back     *stats.Counters
 	logger   *log.Logger // where the section's log lines go
 }
@@ -71,9 +73,10 @@ func (e *Engine) Load(ctx context.Context, sources []config.Source) (*config.Con
 	b := &builder{
 		e: e, ctx: ctx, cfg: cfg, diags: &diags, last: e.gen.Load(), host: hostname(), samples: map[config.Pos]*log.Sample{},
 		plan: &plan{
-			generation: generation{cfg: cfg, byName: map[string]*proxyGen{}, cas: map[string]*cert.CAFile{}, crls: map[string]*cert.CRLFile{}},
+			generation: generation{cfg: cfg, byName: map[string]*proxyGen{}},
 			logs:       map[string]*logTarget{},
 			bound:      map[string]config.Pos{},
+			untrusted:  map[string]bool{},
 		},
 	}
 	b.build()

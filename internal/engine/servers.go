@@ -94,7 +94,7 @@ func (b *builder) serverTLS(x *proxyGen, s *config.Server) (*backend.TLSOptions,
 			b.diags.Alert(s.Pos, "'server %s/%s' : verify is enabled by default but no CA file specified. If you're running on a LAN where you're certain to trust the server's certificate, please set an explicit 'verify none' statement on the 'server' line, or use 'ssl-server-verify none' in the global section to disable server-side verifications by default.", x.cfg.Name, s.Name)
 			return nil, false
 		}
-		ca, crl := b.serverTrust(s, t)
+		ca, crl := b.serverTrust(x, s, t)
 		if ca == nil || s.CRLFile != "" && crl == nil {
 			return nil, false
 		}
@@ -178,23 +178,32 @@ func (b *builder) clientCert(x *proxyGen, s *config.Server, t *backend.TLSOption
 	return true
 }
 
-// serverTrust reads ca-file and crl-file of a server line; what cannot be read is nil and was told.
-func (b *builder) serverTrust(s *config.Server, t *backend.TLSOptions) (*cert.CAFile, *cert.CRLFile) {
+// serverTrust declares ca-file and crl-file of a server line; what cannot be read is nil and was told. The server asks the store for them at each handshake.
+func (b *builder) serverTrust(x *proxyGen, s *config.Server, t *backend.TLSOptions) (*cert.CAFile, *cert.CRLFile) {
 	ca := b.caFile(s.CAFile, s.Pos)
 	if ca == nil {
 		return nil, nil
 	}
-	roots, between := ca.Pool()
-	t.Roots = func() *x509.CertPool { return roots }
-	t.Between = func() *x509.CertPool { return between }
+	store, base := b.e.o.Store, b.cfg.Global.CABase
+	names := serverTrust{under(base, s.CAFile)}
+	t.Trust = func() (roots, between *x509.CertPool) {
+		if ca := store.CA(names[0]); ca != nil {
+			return ca.Pool()
+		}
+		return nil, nil
+	}
 	if s.CRLFile == "" {
+		x.trusts = append(x.trusts, names)
 		return ca, nil
 	}
+	names[1] = under(base, s.CRLFile)
+	x.trusts = append(x.trusts, names)
 	crl := b.crlFile(s.CRLFile, s.Pos)
-	if crl == nil {
-		return ca, nil
-	}
 	t.Revoked = func(chain []*x509.Certificate) error {
+		crl := store.CRL(names[1])
+		if crl == nil {
+			return fmt.Errorf("there is no crl-file %s", names[1])
+		}
 		for _, c := range chain {
 			if crl.Revoked(c) {
 				return fmt.Errorf("certificate %s is revoked", cert.Serial(c.SerialNumber))

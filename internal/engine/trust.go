@@ -1,16 +1,12 @@
 package engine
 
 import (
-	"errors"
 	"strings"
 
 	"gatehouse/internal/cert"
 	"gatehouse/internal/config"
 	"gatehouse/internal/host"
 )
-
-// maxCAFile bounds a file of CA certificates or revocation lists.
-const maxCAFile = 16 << 20
 
 // under puts a global base directory before a relative name.
 func under(base, name string) string {
@@ -23,79 +19,69 @@ func under(base, name string) string {
 // certPath is the store's name of a certificate given on a bind, server or crt-list line (surface 2.1).
 func (b *builder) certPath(name string) string { return under(b.cfg.Global.CrtBase, name) }
 
-// caFile reads a ca-file once per plan; nil after an error was told.
+// caFile declares a ca-file; nil after an error was told.
 func (b *builder) caFile(name string, pos config.Pos) *cert.CAFile {
 	name = under(b.cfg.Global.CABase, name)
-	if ca, ok := b.plan.cas[name]; ok {
-		return ca
-	}
-	data, err := b.trustFile(name)
-	var ca *cert.CAFile
-	if err == nil {
-		ca, err = cert.ParseCAs(name, data)
-	}
-	if err != nil {
-		b.diags.Alert(pos, "unable to load %s: %s.", name, host.Strerror(err))
-		ca = nil
-	}
-	b.plan.cas[name] = ca
+	ca, err := b.plan.certs.DeclareCA(name, b.persists(""))
+	b.trustProblem(name, pos, err)
 	return ca
 }
 
-// crlFile reads a crl-file once per plan; nil after an error was told.
+// crlFile declares a crl-file; nil after an error was told.
 func (b *builder) crlFile(name string, pos config.Pos) *cert.CRLFile {
 	name = under(b.cfg.Global.CABase, name)
-	if crl, ok := b.plan.crls[name]; ok {
-		return crl
-	}
-	data, err := b.trustFile(name)
-	var crl *cert.CRLFile
-	if err == nil {
-		crl, err = cert.ParseCRLs(name, data)
-	}
-	if err != nil {
-		b.diags.Alert(pos, "unable to load %s: %s.", name, host.Strerror(err))
-		crl = nil
-	}
-	b.plan.crls[name] = crl
+	crl, err := b.plan.certs.DeclareCRL(name, b.persists(""))
+	b.trustProblem(name, pos, err)
 	return crl
 }
 
-// systemBundles are where distributions keep the system's own roots.
-var systemBundles = []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"}
+// trustProblem tells once per plan why a file cannot be used.
+func (b *builder) trustProblem(name string, pos config.Pos, err error) {
+	if err == nil || b.plan.untrusted[name] {
+		return
+	}
+	b.plan.untrusted[name] = true
+	b.diags.Alert(pos, "unable to load %s: %s.", name, host.Strerror(err))
+}
 
-// trustFile reads a file of CA certificates or revocation lists, all such files of a directory, or the system's roots.
-func (b *builder) trustFile(name string) ([]byte, error) {
-	h := b.e.o.Host
-	if name == "@system-ca" {
-		for _, file := range systemBundles {
-			if data, err := h.ReadFile(file, maxCAFile); err == nil {
-				return data, nil
+// Uses implements certstore.TrustUse: as in HAProxy, an entry uses the files it is verified by, and none when it asks for no certificate.
+func (n *bindGen) Uses(name string) (count int) {
+	if n.index == nil {
+		return 0
+	}
+	for _, e := range n.index.Entries() {
+		verify, files := n.trustOf(e)
+		if verify && (files[0] == name || files[1] == name || files[2] == name) {
+			count++
+		}
+	}
+	return count
+}
+
+// trustOf is what an entry's clients are verified by: its own line's words before those of the bind line.
+func (n *bindGen) trustOf(e *cert.Entry) (verify bool, files [3]string) {
+	how := n.tls.Verify
+	files = [3]string{n.tls.CAFile, n.tls.CAVerifyFile, n.tls.CRLFile}
+	if o := e.Options; o != nil {
+		if o.Verify != "" {
+			how = o.Verify
+		}
+		for i, own := range [3]string{o.CAFile, o.CAVerifyFile, o.CRLFile} {
+			if own != "" {
+				files[i] = own
 			}
 		}
-		return nil, errors.New("the system has no CA certificates")
 	}
-	info, err := h.Stat(name)
-	if err != nil {
-		return nil, err
+	return how == "optional" || how == "required", files
+}
+
+// serverTrust is a server line that verifies by the files of these names.
+type serverTrust [2]string
+
+// Uses implements certstore.TrustUse.
+func (t serverTrust) Uses(name string) int {
+	if t[0] == name || t[1] == name {
+		return 1
 	}
-	if !info.Mode.IsDir() {
-		return h.ReadFile(name, maxCAFile)
-	}
-	names, err := h.ReadDir(name)
-	if err != nil {
-		return nil, err
-	}
-	var all []byte
-	for _, file := range names {
-		if !cert.IsCAFileName(file) {
-			continue
-		}
-		data, err := h.ReadFile(name+"/"+file, maxCAFile)
-		if err != nil {
-			return nil, err
-		}
-		all = append(append(all, data...), '\n')
-	}
-	return all, nil
+	return 0
 }

@@ -91,6 +91,9 @@ func (e *Engine) follow(g *generation) {
 			for _, u := range b.entries {
 				u.detach = store.Attach(u.entry.Name, u)
 			}
+			if b.index != nil {
+				g.detach = append(g.detach, store.AttachTrust(b))
+			}
 			for _, list := range b.lists {
 				g.detach = append(g.detach, store.AttachList(list, &listUse{e: e, bind: b, list: list}))
 			}
@@ -98,8 +101,10 @@ func (e *Engine) follow(g *generation) {
 		for _, name := range x.crts {
 			g.detach = append(g.detach, store.Attach(name, serverUse{}))
 		}
+		for _, t := range x.trusts {
+			g.detach = append(g.detach, store.AttachTrust(t))
+		}
 	}
-	store.SetTrust(g.cas, g.crls)
 }
 
 // unfollow ends the uses of a generation.

@@ -12,15 +12,17 @@ const (
 	CertCommitted Kind = "cert-committed"
 	CertUnusable  Kind = "cert-unusable"
 	CertUnsaved   Kind = "cert-unsaved"
-	ServerUp      Kind = "server-up"
-	ServerDown    Kind = "server-down"
-	OrderStarted  Kind = "order-started"
-	OrderDone     Kind = "order-done"
-	OrderFailed   Kind = "order-failed"
-	ConfigLoaded  Kind = "config-loaded"
-	ConfigRefused Kind = "config-refused"
-	LogDown       Kind = "log-down"
-	LogUp         Kind = "log-up"
+	// TrustCommitted: a CA or CRL file changed.
+	TrustCommitted Kind = "trust-committed"
+	ServerUp       Kind = "server-up"
+	ServerDown     Kind = "server-down"
+	OrderStarted   Kind = "order-started"
+	OrderDone      Kind = "order-done"
+	OrderFailed    Kind = "order-failed"
+	ConfigLoaded   Kind = "config-loaded"
+	ConfigRefused  Kind = "config-refused"
+	LogDown        Kind = "log-down"
+	LogUp          Kind = "log-up"
 )
 
 // Event is one thing that happened. Text is one line for people, without secrets.

@@ -2,10 +2,12 @@ package socket
 
 import (
 	"errors"
+	"io"
 	"iter"
 	"time"
 
 	"gatehouse/internal/acme"
+	"gatehouse/internal/certstore"
 	"gatehouse/internal/stats"
 )
 
@@ -94,6 +96,14 @@ type Certificates interface {
 	ShowList(name string, lineNumbers bool) (string, error)
 	AddLine(list, text, by, crtBase string, dot func()) (printed string, err error)
 	DelLine(list, arg string) error
+
+	NewTrust(kind certstore.TrustKind, name string) error
+	SetTrust(kind certstore.TrustKind, name string, payload []byte, add bool) (created bool, err error)
+	CommitTrust(kind certstore.TrustKind, name, by string, dot func()) (warnings []string, err error)
+	AbortTrust(kind certstore.TrustKind, name string) error
+	DeleteTrust(kind certstore.TrustKind, name string) error
+	ListTrust(w io.Writer, kind certstore.TrustKind)
+	ShowTrust(w io.Writer, kind certstore.TrustKind, arg string) error
 }
 
 // ACME is the part of *acme.Manager that commands call.
