@@ -6,7 +6,7 @@ export CGO_ENABLED ?= 0
 
 VERSION_FLAGS := -trimpath -ldflags "-s -w"
 # What the tests run beside the Go toolchain: command=Debian package.
-TEST_TOOLS := haproxy=haproxy socat=socat openssl=openssl curl=curl certbot=certbot python3=python3 ip=iproute2 unshare=util-linux setpriv=util-linux gcc=gcc
+TEST_TOOLS := haproxy=haproxy socat=socat openssl=openssl curl=curl certbot=certbot python3=python3 ip=iproute2 unshare=util-linux setpriv=util-linux gcc=gcc node=nodejs
 
 .PHONY: all build build-arm64 demo test check fuzz bench deps pebble clean
 
