@@ -69,6 +69,7 @@ func (h *house) check(cfg *config.Config, managed []certstore.Managed, diags *co
 // Load plans the next generation.
 func (h *house) Load(ctx context.Context, sources []config.Source) (*config.Config, config.Diags) {
 	cfg, diags := h.eng.Load(ctx, sources)
+	h.checkStatsSockets(ctx, cfg, &diags)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.loaded = cfg

@@ -55,18 +55,24 @@ func checkExample(t *testing.T, dir, file string) {
 	}
 }
 
-// giveFiles makes the certificates, authorities and revocation lists that a configuration names.
+// giveFiles makes the files that a configuration file names.
 func giveFiles(t *testing.T, work, file string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(work, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	giveFilesOf(t, work, string(text))
+}
+
+// giveFilesOf makes the certificates, authorities and revocation lists that a configuration names.
+func giveFilesOf(t testing.TB, work, text string) {
 	t.Helper()
 	b, err := cert.NewDummy("ECDSA", 0, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(work, file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		words, err := config.SplitWords(line, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -92,7 +98,7 @@ func giveFiles(t *testing.T, work, file string) {
 	}
 }
 
-func emptyCRL(t *testing.T) []byte {
+func emptyCRL(t testing.TB) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

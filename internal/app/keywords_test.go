@@ -136,7 +136,7 @@ const (
 )
 
 // keywordRows reads docs/keywords.md and testdata/uses.txt.
-func keywordRows(t *testing.T) []keywordRow {
+func keywordRows(t testing.TB) []keywordRow {
 	t.Helper()
 	uses := keywordUses(t)
 	page, err := os.ReadFile(filepath.Join(repository, "docs/keywords.md"))
@@ -193,7 +193,7 @@ func keywordRows(t *testing.T) []keywordRow {
 
 // keywordUses reads testdata/uses.txt: headings as on the page, and below them a keyword and its arguments on each line; where the
 // keyword is not the first word it stands in front, with a colon.
-func keywordUses(t *testing.T) map[string]string {
+func keywordUses(t testing.TB) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/uses.txt")
 	if os.IsNotExist(err) {
@@ -235,6 +235,12 @@ var repository = func() string {
 func keywordFiles(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
+	keywordFilesIn(t, dir)
+	t.Chdir(dir)
+}
+
+func keywordFilesIn(t testing.TB, dir string) {
+	t.Helper()
 	b, err := cert.NewDummy("ECDSA", 0, "")
 	if err != nil {
 		t.Fatal(err)
@@ -248,7 +254,6 @@ func keywordFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Chdir(dir)
 }
 
 func shown(diags config.Diags) string {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"gatehouse/internal/host"
 )
 
 const head = "[NOTICE]   (PID) : haproxy version is 3.4.0\n[NOTICE]   (PID) : path to executable is EXE\n"
@@ -205,5 +207,32 @@ func TestDaemonThatDoesNotStartFailsItsLauncher(t *testing.T) {
 	code, stderr := p.end()
 	if code != 1 || !regexp.MustCompile(`(?s)Binding \[a\.cfg:\d+\] for frontend one.*Some protocols failed to start.*Process \d+ exited with code 1 \(Exit\)`).MatchString(stderr) {
 		t.Errorf("exit %d, stderr %s", code, stderr)
+	}
+}
+
+// TestACheckKnowsStatsSocketsThatCannotBe has lines that only the start found wrong once.
+func TestACheckKnowsStatsSocketsThatCannotBe(t *testing.T) {
+	dir := t.TempDir()
+	for line, want := range map[string]string{
+		"unix@a.sock user nosuch-user":   "'stats socket' : unknown user name 'nosuch-user'",
+		"unix@a.sock group nosuch-group": "'stats socket' : unknown group name 'nosuch-group'",
+		"nosuch.invalid:99":              "'stats socket' : could not resolve address 'nosuch.invalid'",
+		"fd@77":                          "'stats socket' : cannot use file descriptor '77' : Bad file descriptor",
+		"127.0.0.1:1 ssl":                "'stats socket' : 'ssl' is not supported on stats sockets.",
+		"127.0.0.1:1 accept-proxy":       "'stats socket' : 'accept-proxy' is not supported on stats sockets.",
+	} {
+		write(t, dir, "a.cfg", "global\n stats socket "+line+"\n"+configText("", "f", "127.0.0.1:1"))
+		o, err := ParseArgs([]string{"-c", "-f", filepath.Join(dir, "a.cfg")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources, err := readSources(host.Direct{}, o.Files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &process{o: o, print: NewPrinter(t.Output()), newEngine: NewHouse, sources: sources}
+		if code := p.check(t.Context()); code != 1 || !strings.Contains(p.print.Attempt(), "a.cfg:2] : "+want) {
+			t.Errorf("%q: exit %d and\n%s\nwant %q", line, code, p.print.Attempt(), want)
+		}
 	}
 }

@@ -20,6 +20,31 @@ type statsSocket struct {
 	stop context.CancelFunc // nil until it is served
 }
 
+// checkStatsSockets tells what is wrong with the lines themselves, so that -c knows: names of hosts, users and groups, inherited
+// descriptors, and what we do on bind lines only.
+func (h *house) checkStatsSockets(ctx context.Context, cfg *config.Config, diags *config.Diags) {
+	for _, line := range cfg.Global.StatsSockets {
+		switch {
+		case line.SSL, len(line.Crts) > 0:
+			diags.Alert(line.Pos, "'stats socket' : 'ssl' is not supported on stats sockets.")
+		case line.AcceptProxy:
+			diags.Alert(line.Pos, "'stats socket' : 'accept-proxy' is not supported on stats sockets.")
+		}
+		for _, a := range line.Addrs {
+			addr, err := listener.NewAddress(ctx, h.o.Host, line, a)
+			if err == nil {
+				err = addr.Usable()
+			}
+			if err == nil {
+				_, err = socketOptions(line, addr)
+			}
+			if err != nil {
+				diags.Alert(line.Pos, "'stats socket' : %v", err)
+			}
+		}
+	}
+}
+
 // openStatsSockets opens the stats sockets that cfg names and the process has not got yet. wanted are all of them in their
 // order, opened the new ones.
 func (h *house) openStatsSockets(ctx context.Context, cfg *config.Config, diags *config.Diags) (wanted, opened []*statsSocket) {

@@ -49,6 +49,9 @@ func (b *builder) binds(g *proxyGen, errorFormat *rule.Format) {
 		}
 		for _, a := range line.Addrs {
 			addr, err := listener.NewAddress(b.ctx, b.e.o.Host, line, a)
+			if err == nil {
+				err = addr.Usable()
+			}
 			if err != nil {
 				b.diags.Alert(line.Pos, "'bind %s' : %v", line.Text, err)
 				continue

@@ -222,12 +222,17 @@ func listenAbstract(spec ListenSpec) (*os.File, error) {
 	return f, nil
 }
 
+// CanInherit tells whether descriptor number fd came from this process's parent.
+func CanInherit(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err == nil && fd >= 0 && flags&unix.FD_CLOEXEC == 0
+}
+
 // Inherited returns a copy of descriptor number fd that this process got from its parent, for `fd@N` addresses. The number
 // stays open, so that the next generation can ask for it again. Our own descriptors are close-on-exec and never match: a
 // wrong number in a configuration cannot reach them.
 func Inherited(fd int) (*os.File, error) {
-	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-	if err != nil || fd < 0 || flags&unix.FD_CLOEXEC != 0 {
+	if !CanInherit(fd) {
 		return nil, fmt.Errorf("using inherited descriptor %d: %w", fd, unix.EBADF)
 	}
 	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strconv"
 
+	"golang.org/x/sys/unix"
+
 	"gatehouse/internal/config"
 	"gatehouse/internal/host"
 )
@@ -85,6 +87,14 @@ func (a Address) Key() string {
 		return "fd@" + strconv.Itoa(a.FD)
 	}
 	return a.Spec.Key()
+}
+
+// Usable tells, without opening anything, whether an inherited descriptor is there; every other address is.
+func (a Address) Usable() error {
+	if !a.Inherited || host.CanInherit(a.FD) {
+		return nil
+	}
+	return fmt.Errorf("cannot use file descriptor '%d' : %s", a.FD, host.Strerror(unix.EBADF))
 }
 
 // Open opens the socket.
