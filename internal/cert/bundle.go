@@ -9,13 +9,13 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/big"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unique"
@@ -73,10 +73,19 @@ type extra struct {
 	temporary bool
 }
 
+// Parser reads PEM texts and remembers the chain certificates it has read, so that what many texts share is looked into once. The zero
+// value is ready; any number of goroutines may use it.
+type Parser struct {
+	known sync.Map // unique.Handle[string] of DER that reads as a certificate
+}
+
+// Parse is a Parser's for one text.
+func Parse(name string, data []byte) (*Bundle, error) { return new(Parser).Parse(name, data) }
+
 // Parse reads the PEM text of a `crt` file: blocks in any order, the first certificate is the leaf, all others are its chain,
 // and there may be a private key. name is only used in errors, whose texts are those of HAProxy (surface 2.2) with the line added.
 // Whether the key belongs to the certificate is CheckKey's question.
-func Parse(name string, data []byte) (*Bundle, error) {
+func (p *Parser) Parse(name string, data []byte) (*Bundle, error) {
 	blocks, broken := splitPEM(data)
 	b := &Bundle{}
 	var leaf *x509.Certificate
@@ -90,11 +99,11 @@ func Parse(name string, data []byte) (*Bundle, error) {
 				return nil, fmt.Errorf("unable to load certificate from file '%s': %w (line %d).", name, err, bl.line)
 			}
 		case isCertificate(bl.kind):
-			der, err := certificateDER(bl.der)
+			issuer, err := p.chain(bl.der)
 			if err != nil {
 				return nil, fmt.Errorf("unable to load certificate chain from file '%s': %w (line %d)", name, err, bl.line)
 			}
-			b.chain = append(b.chain, unique.Make(string(der)))
+			b.chain = append(b.chain, issuer)
 		case isKey(bl.kind) && b.key == nil:
 			var err error
 			if b.key, signer, err = newKey(bl); err != nil {
@@ -112,13 +121,28 @@ func Parse(name string, data []byte) (*Bundle, error) {
 		return nil, fmt.Errorf("unable to load certificate from file '%s': no start line.", name)
 	}
 	if b.key != nil {
-		b.keyErr = b.key.matches(signer, leaf.RawSubjectPublicKeyInfo)
+		b.keyErr = b.key.matches(signer, leaf.PublicKey)
 	}
 	b.chain = slices.Clip(b.chain)
 	if dh != nil {
 		b.extra = &extra{dh: dh}
 	}
 	return b, nil
+}
+
+// chain checks that der reads as a certificate, and drops the trust settings that a TRUSTED CERTIFICATE block appends.
+func (p *Parser) chain(der []byte) (unique.Handle[string], error) {
+	h := unique.Make(string(der))
+	if _, ok := p.known.Load(h); ok {
+		return h, nil
+	}
+	der, err := certificateDER(der)
+	if err != nil {
+		return h, err
+	}
+	h = unique.Make(string(der))
+	p.known.Store(h, nil)
+	return h, nil
 }
 
 func brokenText(name string, b *Bundle, be *blockError) error {
@@ -154,12 +178,13 @@ func certificateDER(der []byte) ([]byte, error) {
 }
 
 func parseDER(der []byte) ([]byte, *x509.Certificate, error) {
-	var raw asn1.RawValue
-	if _, err := asn1.Unmarshal(der, &raw); err != nil {
+	var whole cryptobyte.String
+	var kind cbasn1.Tag
+	if rest := cryptobyte.String(der); !rest.ReadAnyASN1Element(&whole, &kind) {
 		return nil, nil, errors.New("header too long or truncated")
 	}
-	c, err := x509.ParseCertificate(raw.FullBytes)
-	return raw.FullBytes, c, err
+	c, err := x509.ParseCertificate(whole)
+	return whole, c, err
 }
 
 func (b *Bundle) setLeaf(der []byte) (*x509.Certificate, error) {
@@ -196,28 +221,15 @@ func names(c *x509.Certificate) []string {
 	for _, name := range c.DNSNames {
 		add(name)
 	}
-	for _, cn := range commonNames(c.RawSubject) {
-		add(cn)
+	for _, atv := range c.Subject.Names {
+		if cn, ok := atv.Value.(string); ok && atv.Type.Equal(oidCommonName) {
+			add(cn)
+		}
 	}
 	return slices.Clip(list)
 }
 
 var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
-
-func commonNames(rawSubject []byte) (list []string) {
-	var rdns pkix.RDNSequence
-	if _, err := asn1.Unmarshal(rawSubject, &rdns); err != nil {
-		return nil
-	}
-	for _, set := range rdns {
-		for _, atv := range set {
-			if s, ok := atv.Value.(string); ok && atv.Type.Equal(oidCommonName) {
-				list = append(list, s)
-			}
-		}
-	}
-	return list
-}
 
 func keyFacts(c *x509.Certificate) (KeyType, int) {
 	switch k := c.PublicKey.(type) {

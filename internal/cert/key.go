@@ -1,7 +1,6 @@
 package cert
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -12,6 +11,9 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // PrivateKey is a private key as DER inside the type its PEM block named. It prints as [redacted] however it is printed, so that
@@ -35,33 +37,17 @@ func (PrivateKey) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted))
 
 var errKeyMismatch = errors.New("inconsistencies between private key and certificate")
 
-// matches tells whether k belongs to the public key in spki, or why k is no usable key. signer is the parsed key, nil for RSA: an RSA key is compared field by field:
-// x509's own check multiplies for 200 microseconds, which ten thousand certificates at start would feel.
-func (k *PrivateKey) matches(signer crypto.Signer, spki []byte) error {
+// matches tells whether k belongs to the public key, or why k is no usable key. signer is the parsed key, nil for RSA: an RSA key is compared
+// field by field: x509's own check multiplies for 200 microseconds, which ten thousand certificates at start would feel.
+func (k *PrivateKey) matches(signer crypto.Signer, pub crypto.PublicKey) error {
 	if n := k.rsa(); n != nil {
 		if err := n.check(); err != nil {
-			return err
-		}
-		pub, err := x509.ParsePKIXPublicKey(spki)
-		if err != nil {
 			return err
 		}
 		if p, ok := pub.(*rsa.PublicKey); !ok || p.N.Cmp(n.N) != 0 || p.E != n.E {
 			return errKeyMismatch
 		}
 		return nil
-	}
-	der, err := x509.MarshalPKIXPublicKey(signer.Public())
-	if err != nil {
-		return err
-	}
-	if bytes.Equal(der, spki) {
-		return nil
-	}
-	// Equal keys may be written differently (RSA parameters absent, a compressed point): compare as values before refusing.
-	pub, err := x509.ParsePKIXPublicKey(spki)
-	if err != nil {
-		return err
 	}
 	if eq, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !eq.Equal(pub) {
 		return errKeyMismatch
@@ -107,20 +93,13 @@ type rsaNumbers struct {
 // rsa returns the numbers of an RSA key, nil when k is of another kind or does not read as two-prime RSA.
 func (k *PrivateKey) rsa() *rsaNumbers {
 	der := k.der
-	if k.block == "PRIVATE KEY" {
-		var p8 struct {
-			Version   int
-			Algorithm struct {
-				OID    asn1.ObjectIdentifier
-				Params asn1.RawValue `asn1:"optional"`
-			}
-			Key []byte
-		}
-		if _, err := asn1.Unmarshal(der, &p8); err != nil || !p8.Algorithm.OID.Equal(oidRSA) {
+	switch k.block {
+	case "RSA PRIVATE KEY":
+	case "PRIVATE KEY":
+		if der = insidePKCS8(der, oidRSA); der == nil {
 			return nil
 		}
-		der = p8.Key
-	} else if k.block != "RSA PRIVATE KEY" {
+	default:
 		return nil
 	}
 	var n rsaNumbers
@@ -128,6 +107,18 @@ func (k *PrivateKey) rsa() *rsaNumbers {
 		return nil
 	}
 	return &n
+}
+
+// insidePKCS8 returns the key inside a PrivateKeyInfo (RFC 5208 section 5), nil when it is of another algorithm.
+func insidePKCS8(der []byte, algorithm asn1.ObjectIdentifier) []byte {
+	whole := cryptobyte.String(der)
+	var info, id, key cryptobyte.String
+	var oid asn1.ObjectIdentifier
+	if !whole.ReadASN1(&info, cbasn1.SEQUENCE) || !info.SkipASN1(cbasn1.INTEGER) || !info.ReadASN1(&id, cbasn1.SEQUENCE) ||
+		!id.ReadASN1ObjectIdentifier(&oid) || !oid.Equal(algorithm) || !info.ReadASN1(&key, cbasn1.OCTET_STRING) {
+		return nil
+	}
+	return key
 }
 
 var oidRSA = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}

@@ -53,14 +53,52 @@ func splitLong(data []byte) ([]block, error) {
 		if len(blocks) == maxBlocks {
 			return blocks, &blockError{kind, fmt.Sprintf("more than %d blocks", maxBlocks), line}
 		}
-		b, rest, n, err := readBlock(kind, data, line)
-		if err != nil {
-			return blocks, err
+		b, rest, n, ok := cleanBlock(kind, data, line)
+		if !ok {
+			var err error
+			if b, rest, n, err = readBlock(kind, data, line); err != nil {
+				return blocks, err
+			}
 		}
 		blocks = append(blocks, b)
 		data, line = rest, line+n
 	}
 	return blocks, nil
+}
+
+// cleanBlock is readBlock for a block of nothing but base64, as most are; false leaves it to that.
+func cleanBlock(kind string, data []byte, begin int) (b block, rest []byte, n int, ok bool) {
+	end := bytes.Index(data, []byte("\n-----END "))
+	if end < 0 || !isBase64Lines(data[:end]) {
+		return block{}, nil, 0, false
+	}
+	text, rest := cutLine(data[end+1:])
+	if is, ok := marker(text, "-----END "); !ok || is != kind {
+		return block{}, nil, 0, false
+	}
+	der := make([]byte, base64.StdEncoding.DecodedLen(end))
+	size, err := base64.StdEncoding.Decode(der, data[:end])
+	if err != nil || size == 0 {
+		return block{}, nil, 0, false
+	}
+	return block{kind: kind, der: der[:size], line: begin}, rest, bytes.Count(data[:end], []byte{'\n'}) + 3, true
+}
+
+// base64Lines are the bytes that a block without headers and blanks consists of; package base64 passes over the ends of lines.
+var base64Lines = func() (set [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n") {
+		set[c] = true
+	}
+	return set
+}()
+
+func isBase64Lines(text []byte) bool {
+	for _, c := range text {
+		if !base64Lines[c] {
+			return false
+		}
+	}
+	return true
 }
 
 // readBlock reads the lines after the BEGIN line at line begin; n counts all lines of the block.

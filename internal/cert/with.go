@@ -42,7 +42,7 @@ func (b *Bundle) WithKey(name string, data []byte) (*Bundle, error) {
 				return nil, fmt.Errorf("unable to load private key from file '%s' (%w).", name, err)
 			}
 			n := b.copy()
-			n.key, n.keyErr = key, key.matches(signer, b.peek().RawSubjectPublicKeyInfo)
+			n.key, n.keyErr = key, key.matches(signer, b.peek().PublicKey)
 			return n, nil
 		}
 	}

@@ -47,6 +47,7 @@ type loader struct {
 	overlay overlay
 	kept    map[string]*kept
 	issuers *cert.Issuers
+	parser  cert.Parser
 	standIn func() (*cert.Bundle, error) // the certificate that stands in for those ACME has not issued
 }
 
@@ -124,7 +125,7 @@ func (r *reader) fromFiles(src *Source) loaded {
 		got.err = fmt.Errorf("unable to stat SSL certificate from file '%s' : %s.", src.File, host.Strerror(err))
 		return got
 	}
-	b, err := cert.Parse(src.File, data)
+	b, err := r.parser.Parse(src.File, data)
 	if err == nil {
 		if src.explicit() {
 			b, err = r.explicitFiles(src, b, &got.paths)
