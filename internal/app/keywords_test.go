@@ -123,7 +123,7 @@ func keywordConfigs(row keywordRow) []string {
 		if !ok {
 			return []string{"# no configuration for " + section}
 		}
-		return []string{listen("declare capture request len 9", "declare capture response len 9", set+" "+use), listen("mode tcp", set+" "+use),
+		return []string{listen("declare capture request len 9", "declare capture response len 9", "filter bwlim-out slow default-limit 1k default-period 1s", set+" "+use), listen("mode tcp", set+" "+use),
 			"global\n expose-experimental-directives\n" + listen(set+" "+use)}
 	}
 }

@@ -89,7 +89,7 @@ func (p *parser) proxyCompression(s *statement) {
 	}
 }
 
-// proxyFilter reads `filter`, of which only those of compression are known. Without one, a `compression` line brings both.
+// proxyFilter reads `filter`: those of compression, and bandwidth limits. Without one, a `compression` line brings both of its filters.
 func (p *parser) proxyFilter(s *statement) {
 	px, name := s.px, s.arg(1)
 	switch name {
@@ -97,11 +97,14 @@ func (p *parser) proxyFilter(s *statement) {
 	case "":
 		p.alert("parsing [%s:%d] : missing argument for '%s' in %s '%s'.", p.name, p.line, s.arg(0), typeName(px), px.Name)
 		return
-	case "bwlim-in", "bwlim-out", "cache", "fcgi-app", "spoe", "trace":
+	case "bwlim-in", "bwlim-out":
+		p.bandwidthFilter(s)
+		return
+	case "cache", "fcgi-app", "opentracing", "spoe", "trace":
 		p.alert("'%s %s' is not supported in '%s' section.", s.arg(0), name, p.section.Name)
 		return
 	default:
-		p.alert("'%s' : unknown keyword '%s'. Registered keywords : comp-req comp-res compression", s.arg(0), name)
+		p.alert("'%s' : unknown keyword '%s'. Registered keywords : bwlim-in bwlim-out comp-req comp-res compression", s.arg(0), name)
 		return
 	}
 	req, res := name != "comp-res", name != "comp-req"

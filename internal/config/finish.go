@@ -68,6 +68,7 @@ func (p *parser) finishProxy(px *Proxy) {
 	}
 	p.backendTargets(px, fe)
 	p.finishCapture(px)
+	p.finishFilters(px)
 	p.serverTargets(px)
 	p.cookiesInTCP(px, be)
 	p.missingTimeouts(px, fe, be)

@@ -118,21 +118,22 @@ type Proxy struct {
 	DefaultBackend    string
 	DefaultBackendPos Pos
 
-	Servers     []*Server
-	Balance     string // "roundrobin" when unset
-	BalanceArgs []string
-	Retries     *int // nil: 3
-	Redispatch  *int // nil: off
-	HTTPReuse   string
-	Compression *Compression // nil: none
-	CompReq     bool         // filter comp-req, or compression
-	CompRes     bool         // filter comp-res, or compression
-	Cookie      *Cookie      // persistence cookie, nil: none
-	CookieKey   string       // dynamic-cookie-key
-	Persist     bool         // option persist
-	PersistRule []PersistRule
-	UseServer   []Rule   // Words: server name or format, then the condition
-	RetryOn     *RetryOn // nil: failed connections only
+	Servers         []*Server
+	Balance         string // "roundrobin" when unset
+	BalanceArgs     []string
+	Retries         *int // nil: 3
+	Redispatch      *int // nil: off
+	HTTPReuse       string
+	Compression     *Compression     // nil: none
+	BandwidthLimits []BandwidthLimit // filter bwlim-in and bwlim-out, in their order
+	CompReq         bool             // filter comp-req, or compression
+	CompRes         bool             // filter comp-res, or compression
+	Cookie          *Cookie          // persistence cookie, nil: none
+	CookieKey       string           // dynamic-cookie-key
+	Persist         bool             // option persist
+	PersistRule     []PersistRule
+	UseServer       []Rule   // Words: server name or format, then the condition
+	RetryOn         *RetryOn // nil: failed connections only
 
 	// Timeouts; 0 is unset.
 	TimeoutClient, TimeoutServer, TimeoutConnect, TimeoutHTTPRequest, TimeoutKeepAlive time.Duration

@@ -46,7 +46,7 @@ func proxyKeywords() []Keyword {
 		k("declare", "capture request|response len <n>", inAll, (*parser).proxyDeclare),
 		k("compression", "algo|algo-res <algorithm> ... | algo-req <algorithm> | type|type-res|type-req <type> ... | minsize-res|minsize-req <size> | direction request|response|both | offload", inAll, (*parser).proxyCompression),
 		k("cookie", "<name> [rewrite|insert|prefix] [indirect] [nocache] [postonly] [preserve] [httponly] [secure] [domain <domain>]* [maxidle <time>] [maxlife <time>] [dynamic] [attr <value>]*", inDBE, (*parser).proxyCookie),
-		k("filter", "compression|comp-req|comp-res", inPx, (*parser).proxyFilter),
+		k("filter", "compression|comp-req|comp-res | bwlim-in|bwlim-out <name> default-limit <size> default-period <time> [min-size <size>] | bwlim-in|bwlim-out <name> limit <size> key <expr> [table <table>] [min-size <size>]", inPx, (*parser).proxyFilter),
 		k("default-server", "<server keyword> ...", inDBE, (*parser).proxyDefaultServer),
 		k("default_backend", "<backend>", inDFE, (*parser).proxyDefaultBackend),
 		k("description", "<text>", inPx, (*parser).proxyDescription),

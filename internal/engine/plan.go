@@ -41,7 +41,8 @@ type proxyGen struct {
 	servers  *backend.Backend
 	task     *task // of servers
 	binds    []*bindGen
-	crts     []string // client certificates of its servers
+	limits   []*rule.Bandwidth // its filters
+	crts     []string          // client certificates of its servers
 	trusts   []serverTrust
 	front    *front // shared by the generations of the frontend; nil in a backend
 	back     *stats.Counters
@@ -182,7 +183,7 @@ func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
 			g := b.plan.byName[backend]
 			return g != nil && slices.ContainsFunc(g.cfg.Servers, func(s *config.Server) bool { return s.Name == server })
 		},
-		DefaultBackend: p.DefaultBackend, Keys: &b.keys,
+		DefaultBackend: p.DefaultBackend, Keys: &b.keys, NoDelay: p.InspectDelay == 0, NoResponseDelay: p.ResponseInspectDelay == 0,
 		LookupEnv: func(name string) (string, bool) { v, ok := b.cfg.Env[name]; return v, ok },
 		Captures:  p.Captures, Experimental: b.cfg.Global.Experimental,
 		Hostname: b.host, Pid: os.Getpid(), Kind: p.Kind, Proxy: p.Name, HTTP: p.Mode == "http",
@@ -210,6 +211,8 @@ func (b *builder) backend(g *proxyGen) {
 	acls := rules.ACLs(p.ACLs)
 	logger := b.logger(p)
 	g.logger = logger
+	g.limits = c.Bandwidths(p.BandwidthLimits)
+	c.Limits, rules.Limits = g.limits, g.limits
 	o := backend.Options{
 		Name: p.Name, HTTP: p.Mode == "http", Algorithm: p.Balance, AlgorithmArgs: p.BalanceArgs,
 		Check:          b.check(p),
@@ -247,6 +250,7 @@ func (b *builder) backend(g *proxyGen) {
 		HTTPClose: p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq, NoAbortOnClose: p.NoAbortOnClose,
 		Errors: b.pages(p, rules), InspectDelay: p.InspectDelay, ResponseDelay: p.ResponseInspectDelay,
 	}
+	bo.Filters = len(g.limits) > 0
 	b.backendExtras(&bo, p)
 	bo.TCPResponse = c.TCPResponse(p.TCPResponse, acls)
 	bo.RetryOn, bo.Compression = retryOn(p), compression(&b.cfg.Global, p)
@@ -269,6 +273,10 @@ func (b *builder) frontend(g *proxyGen) {
 	g.front = b.e.frontOf(p.Name)
 	c := b.compiler(p)
 	acls := c.ACLs(p.ACLs)
+	if p.Kind == "frontend" {
+		g.limits = c.Bandwidths(p.BandwidthLimits)
+	}
+	c.Limits = g.limits
 	o := proxy.FrontendOptions{
 		Name: p.Name, HTTP: p.Mode == "http", Timeouts: timeouts(p),
 		HTTPRequest: c.HTTPRequest(p.HTTPRequest, acls), HTTPResponse: c.HTTPResponse(p.HTTPResponse, acls),
@@ -282,6 +290,7 @@ func (b *builder) frontend(g *proxyGen) {
 		MaxHdr: b.cfg.Global.MaxHdr, BufSize: b.cfg.Global.BufSize, MaxRewrite: b.cfg.Global.MaxRewrite,
 		Env: b.e.env(), Invalid: b.e.invalid.add, Counters: &g.front.counters, ErrCodes: &b.cfg.Global.ErrCodes, FailCodes: &b.cfg.Global.FailCodes, Challenge: b.e.o.Challenge,
 	}
+	o.Filters = len(g.limits) > 0
 	o.Stats = b.statsPage(g, c, acls)
 	for _, r := range p.UseBackend {
 		if sw, ok := b.useBackend(p, r, c, acls); ok {

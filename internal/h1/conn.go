@@ -76,6 +76,9 @@ func (c *Conn) WriteWithin(d time.Duration) {
 	}
 }
 
+// Left reports whether the peer has ended the connection, as far as can be told without reading or waiting.
+func (c *Conn) Left() bool { return sock.Ended(c.nc) }
+
 func (c *Conn) setRead(end int64) {
 	c.readEnd = end
 	var t time.Time

@@ -61,6 +61,7 @@ type squeeze struct {
 	out     int64
 	pending bool // something was given to the compressor since the last flush
 	to      *h1.Writer
+	through func([]byte) error // passes what was made on to the writer; nil: it goes there at once
 	buf     []byte
 }
 
@@ -211,6 +212,7 @@ func (x *exchange) compress() {
 	s.Res.Body, s.Res.Length = stream.BodyChunked, 0
 	z.mark(s, &s.Res.Fields)
 	z.start(&x.out)
+	z.through = x.behind(toClient)
 }
 
 // mark tells in the head of a message that it is compressed.
@@ -351,7 +353,11 @@ func (z *squeeze) chunk() error {
 		return nil
 	}
 	z.out += int64(len(z.buf))
-	err := z.to.Body(z.buf)
+	put := z.to.Body
+	if z.through != nil {
+		put = z.through
+	}
+	err := put(z.buf)
 	z.buf = z.buf[:0]
 	return err
 }
@@ -386,7 +392,7 @@ func (z *squeeze) giveBack() {
 		z.w.Reset(io.Discard)
 		compressors[z.algo][z.level].Put(z.w)
 	}
-	z.w, z.to = nil, nil
+	z.w, z.to, z.through = nil, nil, nil
 	if cap(z.buf) > 4*squeezeSize {
 		z.buf = nil
 	}

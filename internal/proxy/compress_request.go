@@ -41,6 +41,9 @@ func (x *exchange) compressRequest() {
 
 // toServer passes a piece of the request body on, compressed or not.
 func (x *exchange) toServer(p []byte) error {
+	if x.paces[toServer].on.Load() {
+		return x.paced(toServer, p, false)
+	}
 	if x.press.active() {
 		return x.press.body(p)
 	}

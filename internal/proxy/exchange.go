@@ -27,6 +27,7 @@ type exchange struct {
 	to      belonging // the server the request belongs to
 	squeeze squeeze   // the response's compression
 	press   squeeze   // the request's compression
+	paces   [2]pace   // bandwidth limits by direction
 	kept    replay    // the request body, for retry-on
 	server  net.Conn  // the connection to the server, for rules that ask; nil before
 	stuck   rule.Kept // where to remember the server that it gets
@@ -83,6 +84,8 @@ func (x *exchange) giveBack() {
 	x.out.Release()
 	x.up.Release()
 	x.srv.Release()
+	x.paces[toServer].end()
+	x.paces[toClient].end()
 	x.s.Reset()
 	x.s.Conn = nil
 	x.cl, x.f, x.b, x.inspected, x.server = nil, nil, nil, false, nil

@@ -160,6 +160,7 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 	}
 	if x.press.algo != "" {
 		x.press.start(&x.up)
+		x.press.through = x.behind(toServer)
 	}
 	if x.kept.again {
 		x.sendAgain()
@@ -167,7 +168,7 @@ func (x *exchange) sendRequest(c *backend.Conn) bool {
 	}
 	in := &x.cl.in
 	whole := true
-	for !in.Done() {
+	for !in.Done() && !x.paces[toServer].on.Load() { // who has to wait does it while the answer may come
 		p, err := in.Ready()
 		if err != nil {
 			c.Release(true)

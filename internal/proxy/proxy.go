@@ -109,6 +109,7 @@ type FrontendOptions struct {
 	MonitorURI  string
 	MonitorFail []*rule.Cond
 
+	Filters       bool         // the section has filters that limit bandwidth
 	HTTPClose     bool         // option httpclose
 	ServerClose   bool         // option http-server-close
 	BufferRequest bool         // option http-buffer-request
@@ -208,6 +209,7 @@ type BackendOptions struct {
 	// PretendKeepAlive is option http-pretend-keepalive: servers whose connections are not kept are not told so.
 	PretendKeepAlive bool
 
+	Filters       bool // the section has filters that limit bandwidth
 	HTTPClose     bool // option httpclose
 	ServerClose   bool // option http-server-close
 	BufferRequest bool // option http-buffer-request

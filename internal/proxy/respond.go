@@ -167,8 +167,11 @@ func (x *exchange) pump(c *backend.Conn) bool {
 	return true
 }
 
-// toClient passes a piece of the body on, compressed or not.
+// toClient passes a piece of the body on, compressed or not, at the pace that is allowed.
 func (x *exchange) toClient(p []byte) error {
+	if x.paces[toClient].on.Load() {
+		return x.paced(toClient, p, false)
+	}
 	if x.squeeze.active() {
 		return x.squeeze.body(p)
 	}

@@ -116,6 +116,7 @@ func (x *exchange) connectTCP(ctx context.Context) {
 	limit, cause := x.tunnelLimit()
 	t := &tunnel{client: &x.cl.wire, server: &wire, pool: x.f.pool, limit: limit, cause: cause,
 		clientFin: o.Timeouts.ClientFin, serverFin: b.Timeouts.ServerFin}
+	t.upPace, t.downPace = x.tunnelPace(toServer), x.tunnelPace(toClient)
 	if b.TCPResponse != nil {
 		x.srv.Init(&wire, x.f.pool)
 		t.judge = x.judgeResponse

@@ -30,6 +30,9 @@ type tunnel struct {
 	// lies in a reader, which it returns with the verdict.
 	judge func() (read *h1.Reader, v rule.VerdictKind)
 
+	// The bandwidth limits of both directions; nil: there are none, and none will come.
+	upPace, downPace *pace
+
 	last    atomic.Int64 // when bytes last moved, unix nanoseconds
 	in, out atomic.Int64 // bytes from the client, from the server
 	fin     atomic.Int64 // the limit in force after a half-close, nanoseconds; 0: limit
@@ -41,17 +44,17 @@ func (t *tunnel) run(early *h1.Reader) byte {
 	t.last.Store(time.Now().UnixNano())
 	t.client.WriteWithin(t.limit)
 	t.server.WriteWithin(t.limit)
-	if early != nil && early.Buffered() > 0 && !t.pass(t.server, early.Unread(), &t.in) {
+	if early != nil && early.Buffered() > 0 && !t.pass(t.server, early.Unread(), &t.in, t.upPace) {
 		return 'S'
 	}
 	if early != nil {
 		early.Release() // nothing is held beyond the inspection
 	}
 	up := make(chan byte, 1)
-	go func() { up <- t.move(t.server, t.client, &t.in, 'C', 'S', t.clientFin) }()
+	go func() { up <- t.move(t.server, t.client, &t.in, 'C', 'S', t.clientFin, t.upPace) }()
 	down := t.answer()
 	if down == '-' {
-		down = t.move(t.client, t.server, &t.out, 'S', 'C', t.serverFin)
+		down = t.move(t.client, t.server, &t.out, 'S', 'C', t.serverFin, t.downPace)
 	}
 	if down != '-' {
 		t.client.Interrupt()
@@ -67,11 +70,24 @@ func (t *tunnel) run(early *h1.Reader) byte {
 }
 
 // pass writes bytes that were read before the tunnel began.
-func (t *tunnel) pass(dst *h1.Conn, b []byte, count *atomic.Int64) bool {
-	n, err := dst.Write(b)
-	count.Add(int64(n))
+func (t *tunnel) pass(dst *h1.Conn, b []byte, count *atomic.Int64, p *pace) bool {
+	err := t.write(dst, b, p)
+	if err == nil {
+		count.Add(int64(len(b)))
+	}
 	t.last.Store(time.Now().UnixNano())
 	return err == nil
+}
+
+// write writes b at the pace that is allowed.
+func (t *tunnel) write(dst *h1.Conn, b []byte, p *pace) error {
+	if p != nil && p.on.Load() {
+		return t.slowly(dst, b, p)
+	}
+	if _, err := dst.Write(b); err != nil {
+		return sideError{err: err, write: true}
+	}
+	return nil
 }
 
 // answer lets judge decide, when there is one: '-' says that the rest may follow.
@@ -87,7 +103,7 @@ func (t *tunnel) answer() byte {
 		return 'P'
 	case !pass:
 		return 'x' // the server's side ends here, and with it the session
-	case read.Buffered() > 0 && !t.pass(t.client, read.Unread(), &t.out):
+	case read.Buffered() > 0 && !t.pass(t.client, read.Unread(), &t.out, t.downPace):
 		return 'C'
 	}
 	read.Release()
@@ -95,14 +111,14 @@ func (t *tunnel) answer() byte {
 }
 
 // move carries one direction. from and to name the sides for the cause; 'x' means that the other direction ended it.
-func (t *tunnel) move(dst, src *h1.Conn, count *atomic.Int64, from, to byte, fin time.Duration) byte {
+func (t *tunnel) move(dst, src *h1.Conn, count *atomic.Int64, from, to byte, fin time.Duration, p *pace) byte {
 	var err error
 	d, dok := dst.NetConn().(*net.TCPConn)
 	s, sok := src.NetConn().(*net.TCPConn)
-	if dok && sok {
+	if dok && sok && p == nil {
 		err = t.splice(d, s, count)
 	} else {
-		err = t.copy(dst, src, count)
+		err = t.copy(dst, src, count, p)
 	}
 	var side sideError
 	switch {
@@ -174,7 +190,7 @@ func (t *tunnel) rest() time.Duration {
 const minTick = 50 * time.Millisecond
 
 // copy moves bytes through a borrowed buffer, which an idle tunnel does not hold.
-func (t *tunnel) copy(dst, src *h1.Conn, count *atomic.Int64) error {
+func (t *tunnel) copy(dst, src *h1.Conn, count *atomic.Int64, p *pace) error {
 	for {
 		left := t.rest()
 		if left < 0 {
@@ -202,12 +218,12 @@ func (t *tunnel) copy(dst, src *h1.Conn, count *atomic.Int64) error {
 			}
 		}
 		t.last.Store(time.Now().UnixNano())
-		_, werr := dst.Write(b.B[:n])
+		werr := t.write(dst, b.B[:n], p)
 		t.pool.Put(b)
 		count.Add(int64(n))
 		t.last.Store(time.Now().UnixNano())
 		if werr != nil {
-			return sideError{err: werr, write: true}
+			return werr
 		}
 		if err == io.EOF {
 			return nil
@@ -330,6 +346,7 @@ func (x *exchange) upgrade(c *backend.Conn, wire *h1.Conn) {
 	limit, cause := x.tunnelLimit()
 	t := &tunnel{client: &x.cl.wire, server: wire, pool: x.f.pool, limit: limit, cause: cause,
 		clientFin: o.Timeouts.ClientFin, serverFin: x.b.o.Timeouts.ServerFin}
+	t.upPace, t.downPace = x.tunnelPace(toServer), x.tunnelPace(toClient)
 	early := x.srv.Unread()
 	if err := x.out.Body(early); err != nil || !x.flushClient() {
 		c.Release(false)

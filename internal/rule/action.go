@@ -39,7 +39,7 @@ const (
 var actions = actionTable()
 
 func actionTable() map[string]*action {
-	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), packetActions(), captureActions(), trackActions(), streamActions(), addressActions(), mapActions(), serviceActions(), []action{
+	return index(func(a *action) string { return a.name }, headerActions(), targetActions(), replyActions(), variableActions(), tcpActions(), packetActions(), captureActions(), trackActions(), streamActions(), addressActions(), mapActions(), serviceActions(), bandwidthActions(), []action{
 		{"allow", atAll, "pass the rest of this set", func(*ruleParser) (actionFunc, error) {
 			return func(*stream.Stream, Env) Verdict { return Verdict{Kind: VerdictAllow} }, nil
 		}},
@@ -139,6 +139,7 @@ func (c *Compiler) set(rules []config.Rule, acls *ACLs, in scope, at place) *Set
 		if !ok {
 			continue
 		}
+		c.warnTrack(r, at)
 		set.head = set.head || c.seen&needHead != 0 || done.cond.ReadsHead()
 		if n := len(set.rules); !in.tcp() && n > 0 && !r.Apart && wasInherited == (r.ACLs != nil) && set.rules[n-1].cond == nil && final {
 			*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelWarning, Pos: r.Pos, Text: fmt.Sprintf(

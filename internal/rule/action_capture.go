@@ -89,6 +89,7 @@ func bindCapture(p *ruleParser) (actionFunc, error) {
 	if !p.in.has(x.need) {
 		return nil, fmt.Errorf("fetch method '%s' extracts information from '%s', none of which is available here", x.text, x.need)
 	}
+	p.warnNoDelay("capture", x)
 	slot, err := p.captureSlot(response)
 	if err != nil {
 		return nil, err

@@ -60,10 +60,30 @@ func bindTrack(p *ruleParser) (actionFunc, error) {
 	}
 	tr := tracker{slot: slot, expr: x, at: p.at, err: p.c.ErrCodes, fail: p.c.FailCodes, ofBackend: p.c.Kind == "backend"}
 	tr.table = p.trackTable(name, slot, x)
+	p.warnNoDelay("track-sc*", x)
 	if p.at&(atConnection|atSession) != 0 {
 		return tr.connection, nil
 	}
 	return tr.request, nil
+}
+
+// warnTrack tells of a content rule that tracks what is known before there is a request. A request that cannot be parsed never gets to
+// such a rule, and is not counted then.
+func (c *Compiler) warnTrack(r config.Rule, at place) {
+	if at != atContent || !c.HTTP || c.Kind == "backend" || !strings.HasPrefix(r.Words[0], "track-sc") || c.seen&(needReqBuffer|needHead) != 0 {
+		return
+	}
+	*c.Diags = append(*c.Diags, config.Diag{Level: config.LevelWarning, Pos: r.Pos, Text: fmt.Sprintf(
+		"%s '%s' : a 'tcp-request content track-sc*' rule not depending on request contents for an HTTP frontend should be executed at the"+
+			" session level, using a 'tcp-request session' rule (mandatory to track invalid HTTP requests).", proxyType(c.Kind), c.Proxy)})
+}
+
+// proxyType is what HAProxy calls a kind of section in messages.
+func proxyType(kind string) string {
+	if kind == "listen" {
+		return "proxy"
+	}
+	return kind
 }
 
 // trackTable finds the table of a track-sc rule. What is wrong with it HAProxy finds in a later pass, and words without a line.

@@ -77,13 +77,17 @@ type Compiler struct {
 	ids      []captureID         // used by rules, to be found at the end
 	seen     need                // what the expressions of the rule at hand read
 
-	Frontends      func(name string) bool              // whether a frontend exists; nil believes every name
-	Servers        func(backend, server string) bool   // whether a server exists; nil believes every name
-	DefaultBackend string                              // default_backend of the section, for fe_defbe
-	Keys           *JWTKeys                            // shared by the compilers of one generation; nil makes its own
-	Services       func(name string) Service           // finds what use-service names; nil finds nothing
-	Sink           func(name string) func(line []byte) // finds or makes an event sink, for debug; nil finds none
-	named          *ACLs                               // of the proxy, while they are compiled and afterwards
+	Frontends      func(name string) bool            // whether a frontend exists; nil believes every name
+	Servers        func(backend, server string) bool // whether a server exists; nil believes every name
+	DefaultBackend string                            // default_backend of the section, for fe_defbe
+	// Limits are the filters that set-bandwidth-limit brings into force, made by Bandwidths.
+	Limits          []*Bandwidth
+	NoDelay         bool                                // there is no tcp-request inspect-delay
+	NoResponseDelay bool                                // there is no tcp-response inspect-delay
+	Keys            *JWTKeys                            // shared by the compilers of one generation; nil makes its own
+	Services        func(name string) Service           // finds what use-service names; nil finds nothing
+	Sink            func(name string) func(line []byte) // finds or makes an event sink, for debug; nil finds none
+	named           *ACLs                               // of the proxy, while they are compiled and afterwards
 
 	at         config.Pos            // the line being compiled
 	uses       map[setUse]int        // sets seen on each line

@@ -16,8 +16,27 @@ type Exchange interface {
 	Pause(d time.Duration)
 	// Timeout returns what the frontend or the backend configured; false when there is no such side yet.
 	Timeout(backend bool, t Timeout) (time.Duration, bool)
+	// Limit brings a bandwidth limit into force, in the stead of one of the same filter, and takes its budget over.
+	Limit(t Throttle)
 	// TCPInfo returns what the kernel knows of the connection to the client, or to the server; false when that is no TCP connection.
 	TCPInfo(server bool) (TCPInfo, bool)
+}
+
+// Throttle is a bandwidth limit in force on one direction of a stream.
+type Throttle struct {
+	Of      any  // the filter, comparable
+	Request bool // of what the client sends
+	Coded   bool // it counts bodies as they leave compression
+	Order   int  // among the filters of the stream
+	Budget  Budget
+}
+
+// Budget says how much may pass. One goroutine at a time uses it.
+type Budget interface {
+	// Take takes as many of n bytes as may pass now. When that are fewer, wait says after which time to ask again.
+	Take(n int64) (taken int64, wait time.Duration)
+	// Release ends the budget.
+	Release()
 }
 
 // TCPInfo is what the kernel knows of a TCP connection (tcp(7), TCP_INFO). Times are in microseconds.
