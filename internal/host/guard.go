@@ -105,6 +105,20 @@ func (g *Guard) ReplaceFile(name string, data []byte, perm fs.FileMode) error {
 	return g.Host.ReplaceFile(place, data, perm)
 }
 
+// ReplaceFiles replaces none when one of them is denied.
+func (g *Guard) ReplaceFiles(files []File) error {
+	p := g.policy.Load()
+	allowed := make([]File, len(files))
+	for i, f := range files {
+		place, ok := p.file(f.Name)
+		if !ok {
+			return denied(opReplace, f.Name)
+		}
+		allowed[i] = File{place, f.Data, f.Perm}
+	}
+	return g.Host.ReplaceFiles(allowed)
+}
+
 func (g *Guard) Remove(name string) error {
 	place, ok := g.policy.Load().file(name)
 	if !ok {

@@ -25,6 +25,10 @@ type Host interface {
 	// content is untouched and no temporary file is left. An existing file keeps its owner, group and mode less access for others;
 	// a new one gets mode perm.
 	ReplaceFile(name string, data []byte, perm fs.FileMode) error
+	// ReplaceFiles replaces several files like ReplaceFile, waiting for the disk once for many. When it returns nil all of them are
+	// durable; after an error each holds its old or its new content, whole, so the caller has a record from which it can finish. The error
+	// joins one *fs.PathError per file that was not replaced.
+	ReplaceFiles(files []File) error
 	// Remove deletes one file durably (directory fsynced); a missing file is not an error.
 	Remove(name string) error
 	// MkdirAll makes a directory 0700 and its missing parents, durably.
@@ -33,8 +37,18 @@ type Host interface {
 	OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error)
 	// Listen opens a listening socket and returns it.
 	Listen(spec ListenSpec) (*os.File, error)
+	// Watch returns a descriptor of inotify(7) that tells of files in dirs that were written, renamed into place or removed, and the watch
+	// descriptor of each directory, -1 for one that cannot be watched. Where that does not exist it is ENOSYS.
+	Watch(dirs []string) (*os.File, []int32, error)
 	// LookupIP resolves a host name with the machine's resolver.
 	LookupIP(ctx context.Context, name string) ([]netip.Addr, error)
+}
+
+// File is one file to replace; Perm is the mode of a new one.
+type File struct {
+	Name string
+	Data []byte
+	Perm fs.FileMode
 }
 
 // Info is what Stat tells.

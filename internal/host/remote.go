@@ -25,10 +25,13 @@ const (
 	opReadDir = "readdir"
 	opReplace = "replace"
 	opRemove  = "remove"
-	opMkdir   = "mkdir"
-	opOpen    = "open"
-	opListen  = "listen"
-	opLookup  = "lookup"
+	opWatch   = "watch"
+
+	opReplaceMany = "replace many"
+	opMkdir       = "mkdir"
+	opOpen        = "open"
+	opListen      = "listen"
+	opLookup      = "lookup"
 )
 
 // request is one question. Paths are bytes, because a path need not be UTF-8 and JSON strings must.
@@ -40,6 +43,14 @@ type request struct {
 	Flag  int         `json:",omitempty"`
 	Perm  fs.FileMode `json:",omitempty"`
 	Spec  *wireSpec   `json:",omitempty"`
+	Parts []part      `json:",omitempty"`
+}
+
+// part is one file of a payload that holds several.
+type part struct {
+	Path []byte
+	Size int
+	Perm fs.FileMode
 }
 
 // wireSpec is ListenSpec with its path as bytes.
@@ -53,7 +64,9 @@ type reply struct {
 	ID    uint64
 	Info  *Info        `json:",omitempty"`
 	Addrs []netip.Addr `json:",omitempty"`
-	Err   *wireError   `json:",omitempty"`
+
+	Watches []int32    `json:",omitempty"`
+	Err     *wireError `json:",omitempty"`
 }
 
 // Remote asks the master over a Link. Run must be running for any method to return anything but an error.
@@ -195,12 +208,54 @@ func (r *Remote) ReadDir(name string) ([]string, error) {
 	if err != nil || len(a.payload) == 0 {
 		return nil, err
 	}
-	return strings.Split(strings.TrimSuffix(string(a.payload), "\x00"), "\x00"), nil
+	return splitNames(a.payload), nil
+}
+
+func joinNames(names []string) []byte { return []byte(strings.Join(names, "\x00")) }
+
+func splitNames(payload []byte) []string {
+	return strings.Split(strings.TrimSuffix(string(payload), "\x00"), "\x00")
 }
 
 func (r *Remote) ReplaceFile(name string, data []byte, perm fs.FileMode) error {
 	_, err := r.one(request{Op: opReplace, Path: []byte(name), Perm: perm}, data)
 	return err
+}
+
+// Bounds of one message with several files.
+const (
+	partsMax  = 1024
+	partBytes = 32 << 20
+)
+
+// ReplaceFiles sends the files in as many messages as they need.
+func (r *Remote) ReplaceFiles(files []File) error {
+	for len(files) > 0 {
+		req := request{Op: opReplaceMany}
+		var payload []byte
+		for len(files) > 0 && len(req.Parts) < partsMax && (len(payload) == 0 || len(payload)+len(files[0].Data) <= partBytes) {
+			f := files[0]
+			req.Parts = append(req.Parts, part{[]byte(f.Name), len(f.Data), f.Perm})
+			payload = append(payload, f.Data...)
+			files = files[1:]
+		}
+		if _, err := r.one(req, payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Remote) Watch(dirs []string) (*os.File, []int32, error) {
+	a, err := r.one(request{Op: opWatch}, joinNames(dirs))
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(a.files) != 1 || len(a.reply.Watches) != len(dirs) {
+		closeAll(a.files)
+		return nil, nil, &fs.PathError{Op: opWatch, Path: "", Err: syscall.EBADMSG}
+	}
+	return a.files[0], a.reply.Watches, nil
 }
 
 func (r *Remote) Remove(name string) error {

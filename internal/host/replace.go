@@ -128,6 +128,17 @@ func removeStale(tmp string) {
 }
 
 func (d Direct) fill(f *os.File, name string, data []byte, perm fs.FileMode, old fs.FileInfo) error {
+	if err := d.write(f, name, data, perm, old); err != nil {
+		return err
+	}
+	if err := d.before(StepSync, name); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// write gives the temporary file its content, owner and mode.
+func (d Direct) write(f *os.File, name string, data []byte, perm fs.FileMode, old fs.FileInfo) error {
 	if err := d.before(StepWrite, name); err != nil {
 		return err
 	}
@@ -144,13 +155,7 @@ func (d Direct) fill(f *os.File, name string, data []byte, perm fs.FileMode, old
 			return err
 		}
 	}
-	if err := f.Chmod(mode); err != nil {
-		return err
-	}
-	if err := d.before(StepSync, name); err != nil {
-		return err
-	}
-	return f.Sync()
+	return f.Chmod(mode)
 }
 
 func keepOwner(f *os.File, old fs.FileInfo) error {

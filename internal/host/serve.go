@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 )
@@ -77,9 +76,13 @@ func perform(ctx context.Context, h Host, req request, payload []byte) (rep repl
 	case opReadDir:
 		var names []string
 		names, err = h.ReadDir(name)
-		out = []byte(strings.Join(names, "\x00"))
+		out = joinNames(names)
 	case opReplace:
 		err = h.ReplaceFile(name, payload, req.Perm.Perm())
+	case opReplaceMany:
+		err = replaceParts(h, req.Parts, payload)
+	case opWatch:
+		file, rep.Watches, err = h.Watch(splitNames(payload))
 	case opRemove:
 		err = h.Remove(name)
 	case opMkdir:
@@ -99,4 +102,17 @@ func perform(ctx context.Context, h Host, req request, payload []byte) (rep repl
 		err = syscall.ENOSYS
 	}
 	return rep, out, file, err
+}
+
+// replaceParts cuts a payload into the files of one ReplaceFiles.
+func replaceParts(h Host, parts []part, payload []byte) error {
+	files := make([]File, 0, len(parts))
+	for _, p := range parts {
+		if p.Size < 0 || p.Size > len(payload) {
+			return syscall.EBADMSG
+		}
+		files = append(files, File{string(p.Path), payload[:p.Size], p.Perm.Perm()})
+		payload = payload[p.Size:]
+	}
+	return h.ReplaceFiles(files)
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"path"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -218,6 +220,83 @@ func (m *Memory) ReplaceFile(name string, data []byte, perm fs.FileMode) error {
 	}
 	return err
 }
+
+// ReplaceFiles takes the steps of host.Direct's: all are written, then all renamed, then each directory is synced.
+func (m *Memory) ReplaceFiles(files []host.File) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var errs []error
+	var staged []*stagedFile
+	for _, f := range files {
+		st, err := m.stageLocked(f)
+		if st != nil {
+			staged = append(staged, st)
+		}
+		errs = append(errs, err)
+		if errors.Is(err, host.ErrKilled) {
+			return err
+		}
+	}
+	dirs := map[string]bool{}
+	for _, st := range staged {
+		if err := m.before(host.StepRename, st.name); err != nil {
+			errs = append(errs, err)
+			if errors.Is(err, host.ErrKilled) {
+				return err
+			}
+		} else {
+			m.renameLocked(st.at, st.n)
+			dirs[path.Dir(st.at)] = true
+		}
+		delete(m.seen, st.tmp)
+	}
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
+		err := m.syncDirLocked(dir)
+		errs = append(errs, err)
+		if errors.Is(err, host.ErrKilled) {
+			return err
+		}
+	}
+	return errors.Join(errs...)
+}
+
+type stagedFile struct {
+	name, at, tmp string
+	n             *node
+}
+
+// stageLocked makes the temporary file of f; nil when that fails.
+func (m *Memory) stageLocked(f host.File) (*stagedFile, error) {
+	st := &stagedFile{name: f.Name, at: clean(f.Name)}
+	old := m.seen[st.at]
+	if old != nil && old.dir {
+		return nil, pathError("replace", f.Name, syscall.EISDIR)
+	}
+	if _, err := m.findLocked("open", path.Dir(st.at)); err != nil {
+		return nil, err
+	}
+	if err := m.before(host.StepCreate, f.Name); err != nil {
+		return nil, err
+	}
+	st.tmp = path.Join(path.Dir(st.at), "."+path.Base(st.at)+".gatehouse-tmp")
+	st.n = m.newNode(false, 0o600)
+	m.seen[st.tmp] = st.n
+	if err := m.fillLocked(st.n, old, f.Name, f.Data, f.Perm); err != nil {
+		if !errors.Is(err, host.ErrKilled) {
+			delete(m.seen, st.tmp)
+		}
+		return nil, err
+	}
+	return st, nil
+}
+
+// Watch does not exist in memory.
+func (m *Memory) Watch([]string) (*os.File, []int32, error) {
+	return nil, nil, pathError("inotify", "", syscall.ENOSYS)
+}
+
+// renameLocked gives a name another content.
+func (m *Memory) renameLocked(at string, n *node) { m.seen[at] = n }
 
 func (m *Memory) fillLocked(n, old *node, name string, data []byte, perm fs.FileMode) error {
 	if err := m.before(host.StepWrite, name); err != nil {

@@ -40,6 +40,7 @@ func TestHost(t *testing.T, make func(t *testing.T) Machine) {
 		{"replaces a file and keeps its mode less others", testReplace},
 		{"keeps the old file when a step fails", testReplaceFails},
 		{"has the old or the new file after dying at any step", testReplaceDies},
+		{"replaces many files, each of them whole whatever step fails", testReplaceMany},
 		{"removes a file and takes a missing one for removed", testRemove},
 		{"makes directories with their parents", testMkdir},
 		{"opens files of ours that exclude each other", testOpen},
@@ -360,5 +361,53 @@ func testLookup(t *testing.T, m Machine) {
 	cancel()
 	if addrs, err := m.Host.LookupIP(ctx, "name.invalid"); err == nil {
 		t.Errorf("LookupIP of a cancelled caller = %v", addrs)
+	}
+}
+
+func testReplaceMany(t *testing.T, m Machine) {
+	var files []host.File
+	for i := range 5 {
+		name := filepath.Join(m.Dir, fmt.Sprintf("many%d", i))
+		if i != 2 {
+			m.Put(name, []byte("old"), 0o644)
+		}
+		files = append(files, host.File{Name: name, Data: []byte("new"), Perm: 0o600})
+	}
+	for n := 1; ; n++ {
+		if n > 200 {
+			t.Fatal("no end of steps")
+		}
+		err := error(syscall.EIO)
+		if n%2 == 0 {
+			err = host.ErrKilled
+		}
+		m.Faults.FailAt(n, err)
+		got := m.Host.ReplaceFiles(files)
+		fired := m.Faults.Fired()
+		m.Faults.FailAt(0, nil)
+		if fired != (got != nil) {
+			t.Fatalf("step %d failing: %v, want %v", n, fired, got)
+		}
+		for i, f := range files {
+			data, err := m.Host.ReadFile(f.Name, 10)
+			if string(data) != "new" && string(data) != "old" && !(i == 2 && errors.Is(err, fs.ErrNotExist)) {
+				t.Fatalf("step %d failing: %s holds %q, %v", n, f.Name, data, err)
+			}
+		}
+		if !fired {
+			break
+		}
+	}
+	for i, f := range files {
+		want := fs.FileMode(0o640)
+		if i == 2 {
+			want = 0o600
+		}
+		if info, err := m.Host.Stat(f.Name); err != nil || info.Mode.Perm() != want || read(t, m, f.Name) != "new" {
+			t.Errorf("%s has mode %v, %v; want %v and the new content", f.Name, info.Mode, err, want)
+		}
+	}
+	if names, err := m.Host.ReadDir(m.Dir); err != nil || len(names) != len(files) {
+		t.Errorf("the directory holds %q, %v; want nothing but the files", names, err)
 	}
 }
