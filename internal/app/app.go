@@ -131,6 +131,7 @@ func (h *house) Run(ctx context.Context) error {
 	var acmeErr error
 	var wings sync.WaitGroup
 	wings.Go(func() { acmeErr = h.acme.Run(ctx) })
+	wings.Go(func() { _ = h.store.Run(ctx) }) // its error is that of ctx
 	err := h.eng.Run(ctx)
 	stop()
 	wings.Wait()

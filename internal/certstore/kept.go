@@ -38,8 +38,10 @@ const keptHead = "gatehouse certificate 1"
 
 // keptPath is where the version of a name is kept under a state directory.
 func keptPath(dir, name string) string {
-	return filepath.Join(dir, "certs", sumOf([]byte(name))[:40]+".pem")
+	return filepath.Join(keptDirOf(dir), sumOf([]byte(name))[:40]+".pem")
 }
+
+func keptDirOf(dir string) string { return filepath.Join(dir, "certs") }
 
 // encode writes the head, a checksum over what follows it, and the archive.
 func (k *kept) encode() []byte {
@@ -89,26 +91,33 @@ func decodeKept(data []byte) (*kept, error) {
 // maxKept bounds one kept version, in bytes.
 const maxKept = 2 * cert.MaxPEM
 
-// readKept reads all versions below a state directory. Damaged ones are returned as errors that name the file.
-func readKept(h host.Host, dir string) (map[string]*kept, []error) {
+// readKept reads all versions below a state directory, as they are once unfinished redo records o are done. Damaged ones are returned as errors
+// that name the file.
+func readKept(h host.Host, dir string, o overlay) (map[string]*kept, []error) {
 	found := map[string]*kept{}
 	if dir == "" {
 		return found, nil
 	}
-	names, err := h.ReadDir(filepath.Join(dir, "certs"))
-	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return found, nil
-		}
+	names, err := h.ReadDir(keptDirOf(dir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return found, []error{fmt.Errorf("reading kept certificates: %w", err)}
+	}
+	for path := range o {
+		if filepath.Dir(path) == keptDirOf(dir) && !slices.Contains(names, filepath.Base(path)) {
+			names = append(names, filepath.Base(path))
+		}
 	}
 	var errs []error
 	for _, name := range names {
 		if strings.HasPrefix(name, ".") || !strings.HasSuffix(name, ".pem") {
 			continue
 		}
-		path := filepath.Join(dir, "certs", name)
+		path := filepath.Join(keptDirOf(dir), name)
 		data, err := h.ReadFile(path, maxKept)
+		data, err = o.over(path, data, err)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		var k *kept
 		if err == nil {
 			k, err = decodeKept(data)

@@ -59,6 +59,7 @@ type reader struct {
 
 func (r *reader) read(path string) ([]byte, error) {
 	data, err := r.host.ReadFile(path, cert.MaxPEM)
+	data, err = r.overlay.over(path, data, err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.files = append(r.files, fileSum{path, absent})
@@ -66,10 +67,6 @@ func (r *reader) read(path string) ([]byte, error) {
 		r.files = append(r.files, fileSum{path, sumOf(data)})
 	default:
 		return nil, err
-	}
-	if f, ok := r.overlay[path]; ok && f.Old == r.files[len(r.files)-1].sum {
-		r.files[len(r.files)-1].sum = sumOf(f.Data)
-		return f.Data, nil
 	}
 	return data, err
 }

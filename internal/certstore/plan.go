@@ -52,9 +52,9 @@ func (s *Store) Plan(rules LoadRules) *Plan {
 	}
 	l := &loader{host: s.o.Host, rules: rules, standIn: s.temporary}
 	var errs []error
-	l.kept, errs = readKept(s.o.Host, rules.StateDir)
 	var err error
 	l.overlay, err = redoLog{s.o.Host, rules.StateDir}.overlay()
+	l.kept, errs = readKept(s.o.Host, rules.StateDir, l.overlay)
 	l.issuers = &cert.Issuers{}
 	p.loader = l
 	for _, err := range append(errs, err, p.readIssuers(rules.IssuersChain)) {
@@ -378,7 +378,7 @@ func (s *Store) adopt(p *Plan) map[string]*cert.Bundle {
 		}
 	}
 	for name, old := range s.entries {
-		if entries[name] == nil && old.src == nil && (s.pending[name] != nil || old.seq > p.seq) {
+		if entries[name] == nil && old.src == nil && (s.pending[name] != nil || s.groupOf[name] != nil || old.seq > p.seq) {
 			entries[name] = old
 		}
 	}

@@ -26,58 +26,62 @@ type saver struct {
 // is what a restart finds.
 func (s *Store) save(e *entry, b *cert.Bundle) (*saver, error) {
 	v := &saver{Store: s, entry: e, bundle: b}
-	if e.src != nil && !e.src.Persist {
+	if v.skipped() {
 		return v, nil
 	}
-	if !b.HasKey() {
-		// HAProxy takes a certificate whose key comes later as long as nobody uses it. A file without key would be none that loads.
-		return v, nil
-	}
-	if err := v.finishEarlier(); err != nil {
+	if err := v.settle(v.touches()...); err != nil {
 		return v, err
 	}
-	p, ok := v.target()
-	if !ok {
-		return v, v.keep(nil)
-	}
-	writes, err := v.writes(p)
-	if err != nil {
+	writes, keep, err := v.intent()
+	switch {
+	case err != nil:
 		return v, err
-	}
-	if len(writes) == 0 {
+	case keep:
+		return v, v.keepOver()
+	case len(writes) == 0:
 		return v, v.dropKept() // the files hold it already: what is kept must not win over them
+	case len(writes) > 1:
+		return v, v.writeAll(writes)
 	}
-	if v.blockedBefore(writes) {
+	w := writes[0]
+	err = v.o.Host.ReplaceFile(w.Path, w.Data, fs.FileMode(w.Perm))
+	if blocked(err) {
 		return v, v.keepOver()
 	}
-	if len(writes) == 1 {
-		w := writes[0]
-		err := v.o.Host.ReplaceFile(w.Path, w.Data, fs.FileMode(w.Perm))
-		if blocked(err) {
-			return v, v.keepOver()
-		}
-		if err != nil {
-			return v, fmt.Errorf("cannot write '%s': %w", w.Path, clean(err))
-		}
-		return v, v.dropKept()
+	if err != nil {
+		return v, fmt.Errorf("cannot write '%s': %w", w.Path, clean(err))
 	}
-	return v, v.writeAll(writes)
+	return v, v.dropKept()
 }
 
-// finishEarlier completes redo records that could not be completed when they were written, so that none of them is older than what follows.
-func (v *saver) finishEarlier() error {
-	if !v.redoLeft {
-		return nil
+// skipped tells that nothing is to be made durable.
+func (v *saver) skipped() bool {
+	if e := v.entry; e.src != nil && !e.src.Persist {
+		return true
 	}
-	dir, err := v.stateDir()
-	if err == nil {
-		err = redoLog{v.o.Host, dir}.recover()
+	// HAProxy takes a certificate whose key comes later as long as nobody uses it. A file without key would be none that loads.
+	return !v.bundle.HasKey()
+}
+
+// intent says which files have to change, or that the version is to be kept in the state directory.
+func (v *saver) intent() (writes []redoFile, keep bool, err error) {
+	p, ok := v.target()
+	if !ok {
+		return nil, true, nil
 	}
-	if err != nil {
-		return fmt.Errorf("an earlier change of several files is not finished: %w", clean(err))
+	if writes, err = v.writes(p); err != nil {
+		return nil, false, err
 	}
-	v.redoLeft = false
-	return nil
+	return writes, v.blockedBefore(writes), nil
+}
+
+// touches are the files that making the version durable may change.
+func (v *saver) touches() []string {
+	paths := []string{keptPath(v.keptDir(), v.entry.name)}
+	if p, ok := v.target(); ok {
+		paths = append(paths, p.crt, p.key, p.ocsp, p.issuer, p.sctl)
+	}
+	return paths
 }
 
 // target says which files hold the certificate; false when none does.
@@ -142,7 +146,7 @@ func (v *saver) writes(p paths) ([]redoFile, error) {
 		case !errors.Is(err, fs.ErrNotExist) && !blocked(err):
 			return fmt.Errorf("cannot read '%s': %w", path, clean(err))
 		}
-		list = append(list, redoFile{path, sum, data, uint32(perm)})
+		list = append(list, redoFile{Path: path, Old: sum, Data: data, Perm: uint32(perm)})
 		return nil
 	}
 	errs := []error{want(p.crt, b.FilePEM(!split), 0o600, func(old []byte) bool {
@@ -222,13 +226,29 @@ func (v *saver) writeAll(writes []redoFile) error {
 		return fmt.Errorf("cannot write '%s': %w", redoDir(dir), clean(err))
 	}
 	// The change has happened. What goes wrong from here on is finished by the next commit or start.
-	if err := log.finish(path, record); err != nil {
+	switch err := log.finish(path, record); {
+	case allBlocked(err): // their place takes no files of ours: the state directory does
+		return errors.Join(v.keepOver(), v.o.Host.Remove(path))
+	case err != nil:
 		v.redoLeft = true
 		text := fmt.Sprintf("the files of '%s' are not all replaced yet, the rest is in the redo log: %v", v.entry.name, err)
 		v.warnings = append(v.warnings, text)
 		v.emit(event.CertUnsaved, "warning", v.entry.name, text)
 	}
 	return v.dropKept()
+}
+
+// allBlocked tells that an error joins nothing but refusals of the files' places.
+func allBlocked(err error) bool {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range many.Unwrap() {
+			if !allBlocked(e) {
+				return false
+			}
+		}
+		return len(many.Unwrap()) > 0
+	}
+	return err != nil && blocked(err)
 }
 
 // keepOver keeps the version in the state directory until one of the files it supersedes changes.
@@ -256,15 +276,19 @@ func (v *saver) keep(files []fileSum) error {
 	if err != nil {
 		return fmt.Errorf("cannot open the state directory: %w", err)
 	}
-	k := &kept{name: v.entry.name, files: files, body: v.bundle.Archive()}
-	path := keptPath(dir, k.name)
+	path := keptPath(dir, v.entry.name)
 	if err := v.o.Host.MkdirAll(filepath.Dir(path)); err != nil {
 		return fmt.Errorf("cannot make '%s': %w", filepath.Dir(path), clean(err))
 	}
-	if err := v.o.Host.ReplaceFile(path, k.encode(), 0o600); err != nil {
+	if err := v.o.Host.ReplaceFile(path, v.keptFile(files), 0o600); err != nil {
 		return fmt.Errorf("cannot write '%s': %w", path, clean(err))
 	}
 	return nil
+}
+
+func (v *saver) keptFile(files []fileSum) []byte {
+	k := &kept{name: v.entry.name, files: files, body: v.bundle.Archive()}
+	return k.encode()
 }
 
 func (v *saver) memoryOnly(why string) error {

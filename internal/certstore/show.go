@@ -14,6 +14,9 @@ func (s *Store) Names() (pending, all []string) {
 	for name := range s.pending {
 		pending = append(pending, name)
 	}
+	for name := range s.groupOf {
+		pending = append(pending, name)
+	}
 	all = make([]string, 0, len(s.entries))
 	for name := range s.entries {
 		all = append(all, name)
@@ -45,11 +48,14 @@ func (s *Store) find(name string) (view, bool) {
 	}
 	v := view{entry: *e, pending: pending, uses: len(s.uses[name])}
 	if pending {
-		open := s.pending[name]
-		if open == nil {
+		switch open, g := s.pending[name], s.groupOf[name]; {
+		case open != nil:
+			v.bundle = open.bundle
+		case g != nil:
+			v.bundle = g.members[name].bundle
+		default:
 			return view{}, false
 		}
-		v.bundle = open.bundle
 	}
 	return v, true
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/internal/cert"
@@ -30,12 +31,22 @@ type Store struct {
 
 	write    sync.Mutex // held by whoever changes a certificate or a list, disk included
 	redoLeft bool       // a redo record could not be finished; under write
+	left     []*unfinished
+	// leftFiles are the files of left; both under write.
+	leftFiles map[string]bool
+
+	running atomic.Bool   // Run is at work
+	wakeUp  chan struct{} // of Run
+	tell    sync.Mutex
+	told    map[string]bool // under tell: what was said and is still so
 
 	mu       sync.RWMutex // guards all below; never held while the disk works
 	entries  map[string]*entry
 	lists    map[string]*list
 	dirs     map[string]bool // directories in which a new name is written to its file
 	pending  map[string]*txn
+	groups   map[string]*group // transactions over many names
+	groupOf  map[string]*group // the one that a name is in
 	uses     map[string][]*attachment
 	listUses map[string][]*listAttachment
 	trust    trustFiles
@@ -70,7 +81,7 @@ func New(o Options) *Store {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Store{o: o, entries: map[string]*entry{}, lists: map[string]*list{}, dirs: map[string]bool{}, pending: map[string]*txn{},
+	return &Store{o: o, wakeUp: make(chan struct{}, 1), told: map[string]bool{}, entries: map[string]*entry{}, lists: map[string]*list{}, dirs: map[string]bool{}, pending: map[string]*txn{},
 		uses: map[string][]*attachment{}, listUses: map[string][]*listAttachment{},
 		trust: trustFiles{files: map[string]*trustFile{}, pending: map[string]*trustTxn{}, persist: true}}
 }

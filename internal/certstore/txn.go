@@ -21,11 +21,18 @@ func (s *Store) NewCert(name string) error {
 	if s.entries[name] != nil {
 		return refuse(fmt.Sprintf("Certificate '%s' already exists!", name))
 	}
-	if len(name) > maxName || strings.ContainsAny(name, "\n\r\x00") {
+	if g := s.groupOf[name]; g != nil {
+		return refuse(s.foreignLocked(name, nil))
+	}
+	if !validName(name) {
 		return refuse("this cannot be the name of a certificate")
 	}
 	s.entries[name] = &entry{name: name}
 	return nil
+}
+
+func validName(name string) bool {
+	return name != "" && len(name) <= maxName && !strings.ContainsAny(name, "\n\r\x00")
 }
 
 // parts are the suffixes that make `set ssl cert` replace one part of a bundle.
@@ -37,12 +44,7 @@ func (s *Store) Set(name string, payload []byte, by string) (created bool, targe
 	fail := func(lines ...string) (bool, string, error) {
 		return false, "", refuse(append(lines, fmt.Sprintf("Can't update %s!", name))...)
 	}
-	target, part := name, ""
-	for _, ext := range parts {
-		if base, ok := strings.CutSuffix(name, ext); ok && base != "" {
-			target, part = base, ext
-		}
-	}
+	target, part := splitPart(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, open := s.entries[target], s.pending[target]
@@ -55,6 +57,9 @@ func (s *Store) Set(name string, payload []byte, by string) (created bool, targe
 		return fail("Can't replace a certificate which is not referenced by the configuration!")
 	case open != nil && open.committing:
 		return fail("Can't update the certificate!", "Operations on certificates are currently locked!")
+	}
+	if g := s.groupOf[target]; g != nil {
+		return fail(s.foreignLocked(target, nil))
 	}
 	now := e.bundle
 	if open != nil {
@@ -69,6 +74,16 @@ func (s *Store) Set(name string, payload []byte, by string) (created bool, targe
 	}
 	s.pending[target] = &txn{bundle: b}
 	return open == nil, target, nil
+}
+
+// splitPart cuts the suffix that names a part of a bundle from a name.
+func splitPart(name string) (target, part string) {
+	for _, ext := range parts {
+		if base, ok := strings.CutSuffix(name, ext); ok && base != "" {
+			return base, ext
+		}
+	}
+	return name, ""
 }
 
 // changed returns what a payload makes of a bundle. A PEM without suffix replaces everything.
@@ -170,9 +185,14 @@ func (s *Store) commit(e *entry, b *cert.Bundle, by string, dot func()) (warning
 	for _, a := range uses {
 		a.use.Publish(b)
 	}
+	s.said(e, b, by)
+	return v.warnings, nil
+}
+
+// said tells of a change.
+func (s *Store) said(e *entry, b *cert.Bundle, by string) {
 	s.emit(event.CertCommitted, "notice", e.name, fmt.Sprintf("certificate '%s' changed by %s: serial %s, for %s, until %s", e.name, by,
 		b.Serial(), some(b.Names), cert.Date(b.NotAfter)))
-	return v.warnings, nil
 }
 
 func some(names []string) string {
@@ -235,7 +255,7 @@ func (s *Store) Delete(name string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pending[name] != nil { // opened while the disk worked
+	if s.pending[name] != nil || s.groupOf[name] != nil { // opened while the disk worked
 		return refuse(fmt.Sprintf("Can't remove the certificate: ongoing transaction for the certificate '%s'", name))
 	}
 	delete(s.entries, name)
@@ -247,7 +267,7 @@ func (s *Store) undeletable(name string) string {
 	defer s.mu.RUnlock()
 	e := s.entries[name]
 	switch {
-	case s.pending[name] != nil:
+	case s.pending[name] != nil || s.groupOf[name] != nil:
 		return fmt.Sprintf("ongoing transaction for the certificate '%s'", name)
 	case e == nil:
 		return fmt.Sprintf("certificate '%s' doesn't exist!", name)

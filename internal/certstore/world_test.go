@@ -123,6 +123,8 @@ type running struct {
 	bind  *bindLine
 }
 
+func (w *world) emit(e event.Event) { w.events = append(w.events, e) }
+
 // start starts a process: what a restart after kill -9 finds.
 func (w *world) start() *running {
 	w.t.Helper()
@@ -132,7 +134,7 @@ func (w *world) start() *running {
 		}
 		return w.fault(step, name)
 	}}
-	o := Options{Host: h, StateDir: w.state, State: opened(w.state), Emit: func(e event.Event) { w.events = append(w.events, e) }}
+	o := Options{Host: h, StateDir: w.state, State: opened(w.state), Emit: w.emit}
 	if w.locked {
 		o.State = func() (storage.Store, string, error) { return nil, "", fmt.Errorf("state: %w", storage.ErrLocked) }
 	}

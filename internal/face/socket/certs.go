@@ -13,12 +13,19 @@ import (
 func (w *Worker) certCommands() []Command {
 	store := w.o.Certificates
 	return []Command{
-		{Words: []string{"new", "ssl", "cert"}, Level: Admin, Usage: "new ssl cert <certfile>",
+		{Words: []string{"new", "ssl", "cert"}, Level: Admin, Usage: "new ssl cert <certfile> [txn <name>]",
 			Help: "create a new certificate file to be used in a crt-list or a directory",
 			Run: named("'new ssl cert' expects a filename", func(r *Request, name string) {
-				r.outcome(store.NewCert(name), fmt.Sprintf("New empty certificate store '%s'!", name))
+				t, ok := inTransaction(r)
+				switch {
+				case !ok:
+				case t != "":
+					r.outcome(store.NewIn(t, name), fmt.Sprintf("New empty certificate store '%s'!", name))
+				default:
+					r.outcome(store.NewCert(name), fmt.Sprintf("New empty certificate store '%s'!", name))
+				}
 			})},
-		{Words: []string{"set", "ssl", "cert"}, Level: Admin, Usage: "set ssl cert <certfile> <payload>",
+		{Words: []string{"set", "ssl", "cert"}, Level: Admin, Usage: "set ssl cert <certfile> [txn <name>] <payload>",
 			Help: "replace a certificate file", Run: w.setCert},
 		{Words: []string{"commit", "ssl", "cert"}, Level: Admin, Usage: "commit ssl cert <certfile>",
 			Help: "commit a certificate file", Run: named("'commit ssl cert' expects a filename", w.commitCert)},
@@ -71,6 +78,13 @@ func (w *Worker) setCert(_ context.Context, r *Request) {
 	name := r.Args.At(3)
 	if name == "" || len(r.Payload) == 0 {
 		r.Err("'set ssl cert' expects a filename and a certificate as a payload")
+		return
+	}
+	if t, ok := inTransaction(r); t != "" || !ok {
+		if ok {
+			target, err := w.o.Certificates.SetIn(t, name, r.Payload)
+			r.outcome(err, fmt.Sprintf("Transaction '%s' updated for certificate %s!", t, target))
+		}
 		return
 	}
 	created, target, err := w.o.Certificates.Set(name, r.Payload, r.By())

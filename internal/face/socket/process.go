@@ -104,6 +104,8 @@ type Certificates interface {
 	DeleteTrust(kind certstore.TrustKind, name string) error
 	ListTrust(w io.Writer, kind certstore.TrustKind)
 	ShowTrust(w io.Writer, kind certstore.TrustKind, arg string) error
+
+	Transactions
 }
 
 // ACME is the part of *acme.Manager that commands call.
