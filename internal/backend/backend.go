@@ -64,11 +64,15 @@ type Backend struct {
 	o        Options
 	reuse    reuse
 	counters *stats.Counters
-	servers  []*Server
+	list     atomic.Pointer[[]*Server] // replaced whole under lists
 	lineup   atomic.Pointer[lineup]
 	cursor   atomic.Uint32
 	queue    queue
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+
+	lists sync.Mutex    // serialises changes of list
+	fresh []*Server     // added and not yet watched, guarded by lists
+	came  chan struct{} // wakes Run when something is in fresh
 
 	mu         sync.Mutex // serialises rebuilds of the line-up
 	lastChange atomic.Int64
@@ -80,7 +84,7 @@ type Backend struct {
 // New builds a backend. Servers that old knows under the same name and address keep their state, counters and idle
 // connections. A generation that is given up before Run must be closed.
 func New(o Options, old *Backend) (*Backend, error) {
-	b := &Backend{o: o, counters: o.Counters, dial: o.Dial}
+	b := &Backend{o: o, counters: o.Counters, dial: o.Dial, came: make(chan struct{}, 1)}
 	if b.counters == nil {
 		b.counters = new(stats.Counters)
 	}
@@ -100,10 +104,16 @@ func New(o Options, old *Backend) (*Backend, error) {
 		b.downs.Store(old.downs.Load())
 		b.downTime.Store(old.downTime.Load())
 	}
+	servers := make([]*Server, 0, len(o.Servers))
 	for i := range o.Servers {
-		b.servers = append(b.servers, newServer(b, o.Servers[i], old))
+		s := newServer(b, o.Servers[i], old)
+		if s.id == 0 {
+			s.id = i + 1
+		}
+		servers = append(servers, s)
 	}
-	for _, s := range b.servers {
+	b.list.Store(&servers)
+	for _, s := range servers {
 		s.life.attach(b)
 	}
 	b.rebuild()
@@ -112,7 +122,8 @@ func New(o Options, old *Backend) (*Backend, error) {
 
 // Close gives up a backend that never ran: its servers stop telling it of their changes.
 func (b *Backend) Close() {
-	for _, s := range b.servers {
+	for _, s := range b.Servers() {
+		s.unfollow()
 		s.life.detach(b)
 	}
 }
@@ -121,25 +132,35 @@ func (b *Backend) Close() {
 func (b *Backend) Run(ctx context.Context) error {
 	defer b.Close()
 	var wg sync.WaitGroup
-	for i, s := range b.servers {
-		if s.checked() {
-			wg.Go(func() { s.watch(ctx, b.checkStart(i)) })
+	for i, s := range b.Servers() {
+		b.tend(ctx, &wg, s, b.checkStart(i))
+	}
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-b.came:
+			for _, s := range b.takeFresh() {
+				b.tend(ctx, &wg, s, 0)
+			}
 		}
 	}
-	wg.Go(func() { b.purge(ctx) })
 	wg.Wait()
+	for _, s := range b.Servers() {
+		s.unfollow()
+		s.life.leave(b)
+	}
 	return nil
 }
 
 // Name is the backend's name.
 func (b *Backend) Name() string { return b.o.Name }
 
-// Servers are the backend's servers in the order of the configuration. The caller must not change the slice.
-func (b *Backend) Servers() []*Server { return b.servers }
+// Servers are the backend's servers in the order of the configuration, then those added at run time. The caller must not change the slice.
+func (b *Backend) Servers() []*Server { return *b.list.Load() }
 
 // Server returns the server called name, nil when there is none.
 func (b *Backend) Server(name string) *Server {
-	for _, s := range b.servers {
+	for _, s := range b.Servers() {
 		if s.o.Line.Name == name {
 			return s
 		}
@@ -152,7 +173,7 @@ func (b *Backend) Counters() *stats.Counters { return b.counters }
 
 // Usable counts the servers that can take a request: active ones and backups.
 func (b *Backend) Usable() (active, backup int) {
-	for _, s := range b.servers {
+	for _, s := range b.Servers() {
 		if !s.life.usable.Load() {
 			continue
 		}

@@ -47,7 +47,7 @@ func (b *Backend) rebuild() (lost bool) {
 // option allbackups.
 func (b *Backend) eligible() []*Server {
 	var active, backup []*Server
-	for _, s := range b.servers {
+	for _, s := range b.Servers() {
 		switch {
 		case !s.usable.Load():
 		case s.o.Line.Backup:
@@ -67,7 +67,7 @@ func (b *Backend) eligible() []*Server {
 
 // noteOutageLocked keeps the backend's own up and down history.
 func (b *Backend) noteOutageLocked(down bool) (lost bool) {
-	if len(b.servers) == 0 || down == b.wasDown {
+	if len(b.Servers()) == 0 || down == b.wasDown {
 		return false
 	}
 	b.wasDown = down

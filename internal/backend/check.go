@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -25,7 +26,7 @@ func (s *Server) checked() bool { return s.o.Line.Check }
 // checkStart spreads the first checks of the backend's servers over one interval; the first server is asked at once.
 func (b *Backend) checkStart(index int) time.Duration {
 	n, at := 0, 0
-	for i, s := range b.servers {
+	for i, s := range b.Servers() {
 		if s.checked() {
 			if i < index {
 				at++
@@ -33,37 +34,48 @@ func (b *Backend) checkStart(index int) time.Duration {
 			n++
 		}
 	}
-	inter := firstSet(b.servers[index].o.Line.Inter, 2*time.Second)
+	inter := firstSet(b.Servers()[index].o.Line.Inter, 2*time.Second)
 	if n < 2 || inter < time.Second { // HAProxy spreads only intervals of a second and more
 		return 0
 	}
 	return inter * time.Duration(at) / time.Duration(n)
 }
 
-// kicked wakes the check loop because an operator changed something.
+// kicked wakes the check loops because an operator changed something.
 func (l *life) kicked() {
 	select {
 	case l.kick <- struct{}{}:
+	default:
+	}
+	select {
+	case l.agent.kick <- struct{}{}:
 	default:
 	}
 }
 
 // watch checks the server until ctx is done or a later generation has taken over.
 func (s *Server) watch(ctx context.Context, delay time.Duration) {
-	s.checker.Store(s.backend)
+	s.repeat(ctx, delay, &s.checker, s.kick, s.checkOnce)
+}
+
+// repeat asks once after another until ctx is done, the server is removed or a later generation has taken over.
+func (s *Server) repeat(ctx context.Context, delay time.Duration, owner *atomic.Pointer[Backend], kick chan struct{}, once func(context.Context) time.Duration) {
+	owner.Store(s.backend)
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.gone:
+			return
 		case <-timer.C:
-		case <-s.kick:
+		case <-kick:
 		}
-		if s.checker.Load() != s.backend {
+		if owner.Load() != s.backend {
 			return
 		}
-		next := s.checkOnce(ctx)
+		next := once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -105,12 +117,13 @@ func (s *Server) checkOnce(ctx context.Context) time.Duration {
 	news := h.note(found, took, time.Now())
 	line := ""
 	if news && s.backend.o.LogHealthChecks {
-		line = s.checkLineLocked()
+		line = s.checkLineLocked("Health", h)
 	}
 	to := s.op
 	switch {
 	case h.value == 0:
 		to = Stopped
+	case s.agent.holdsDown():
 	case h.value >= h.rise && found.status == L7OKConditional:
 		to = Stopping
 	case h.value >= h.rise && statusTexts[found.status].result == ResultPassed:
@@ -132,8 +145,7 @@ func (s *Server) checkOnce(ctx context.Context) time.Duration {
 }
 
 // checkLineLocked is the line of option log-health-checks.
-func (s *Server) checkLineLocked() string {
-	h := &s.life.health
+func (s *Server) checkLineLocked(kind string, h *health) string {
 	who, how, state := "server", "failed", "DOWN"
 	if s.o.Line.Backup {
 		who = "backup server"
@@ -151,7 +163,7 @@ func (s *Server) checkLineLocked() string {
 		}
 	}
 	done, of := h.steps()
-	return fmt.Sprintf("Health check for %s %s/%s %s%s, status: %d/%d %s", who, s.backend.o.Name, s.Name(), how, h.reason(), done, of, state)
+	return fmt.Sprintf("%s check for %s %s/%s %s%s, status: %d/%d %s", kind, who, s.backend.o.Name, s.Name(), how, h.reason(), done, of, state)
 }
 
 // probe runs one check. limit is the interval, which bounds what no timeout does.
@@ -212,12 +224,12 @@ func (s *Server) checkTLS() bool {
 	if line.CheckSSL != nil {
 		return *line.CheckSSL && s.o.TLS != nil
 	}
-	return s.tls != nil && line.CheckPort == 0 && line.CheckAddr == ""
+	return s.client() != nil && s.CheckPort() == 0 && s.CheckHost() == ""
 }
 
 // checkConfig is the TLS configuration of checks: never resumed, or a check would prove less than a handshake.
 func (s *Server) checkConfig() *tls.Config {
-	t := s.tls
+	t := s.client()
 	if t == nil {
 		t = newClient(s.o.TLS, s.o.Line.CheckSNI != "")
 	}
@@ -228,16 +240,16 @@ func (s *Server) checkConfig() *tls.Config {
 
 // checkTarget is where checks connect to: the server's address unless `addr` or `port` say otherwise.
 func (s *Server) checkTarget() (network, address string) {
-	line := &s.o.Line
-	if s.network == "unix" || (line.CheckPort == 0 && line.CheckAddr == "" && s.address != "") {
-		return s.network, s.address
+	w := s.place()
+	host, port := s.CheckHost(), s.CheckPort()
+	if w.network == "unix" || (port == 0 && host == "" && !w.relative) {
+		return w.network, w.address
 	}
-	host, port := line.CheckAddr, line.CheckPort
 	if host == "" {
-		host = serverHost(s.o)
+		host = w.host
 	}
 	if port == 0 {
-		port = line.Addr.Port
+		port = w.port
 	}
 	return "tcp", net.JoinHostPort(host, strconv.Itoa(port))
 }

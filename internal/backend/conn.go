@@ -35,13 +35,15 @@ type Conn struct {
 	// the same may follow on it.
 	greeting string
 	port     uint16
+	as       *kept  // whose TLS it speaks, nil in clear
+	epoch    uint32 // of the server's address when it was opened
 	packets  stream.Packets
 	session  *Session // whose connection a private one is
 	held     bool     // holds a slot
 }
 
 func newConn(s *Server, raw net.Conn, w *wish) *Conn {
-	c := &Conn{Conn: raw, raw: raw, Server: s, SNI: string(w.sni), Requests: 1, held: true, greeting: string(w.greeting), port: w.port, packets: w.packets}
+	c := &Conn{Conn: raw, raw: raw, Server: s, SNI: string(w.sni), Requests: 1, held: true, greeting: string(w.greeting), port: w.port, packets: w.packets, epoch: s.epoch.Load()}
 	if c.name = c.SNI; s.o.PoolName != nil {
 		c.name = string(w.name)
 	}
@@ -71,7 +73,7 @@ func (s *Server) wish(st *stream.Stream) wish {
 	if s.o.Line.SendProxy != 0 {
 		w.greeting = st.Return(s.greeting(st.Work(), st))
 	}
-	if s.address == "" {
+	if s.place().relative {
 		w.port = clientPort(st)
 	}
 	return w
@@ -79,7 +81,7 @@ func (s *Server) wish(st *stream.Stream) wish {
 
 // fits reports whether c was opened as s would open a connection for w.
 func (c *Conn) fits(s *Server, w *wish) bool {
-	return c.Server.identity() == s.identity() && c.name == string(w.name) && c.greeting == string(w.greeting) && c.port == w.port && c.packets == w.packets
+	return c.as == s.identity() && c.epoch == s.epoch.Load() && c.name == string(w.name) && c.greeting == string(w.greeting) && c.port == w.port && c.packets == w.packets
 }
 
 // close closes the connection for good.
@@ -89,14 +91,14 @@ func (c *Conn) close() {
 }
 
 // handshake puts TLS on the connection. The deadline of ctx bounds it.
-func (c *Conn) handshake(ctx context.Context) error {
-	t := tls.Client(c.raw, c.Server.tls.config(c.SNI))
+func (c *Conn) handshake(ctx context.Context, as *client) error {
+	t := tls.Client(c.raw, as.config(c.SNI))
 	c.Conn = t
 	if err := t.HandshakeContext(ctx); err != nil {
 		return err
 	}
 	c.facts = factsOf(t.ConnectionState())
-	c.TLS = true
+	c.TLS, c.as = true, as.kept
 	c.Server.life.counters.SSLConns.Add(1)
 	if t.ConnectionState().DidResume {
 		c.Server.life.counters.SSLResumed.Add(1)

@@ -188,7 +188,7 @@ func (s *Server) open(ctx context.Context, st *stream.Stream, w *wish) (*Conn, *
 	if st != nil {
 		st.BackTLS, st.BackErr, st.BackConn = nil, 0, true
 	}
-	raw, err := s.backend.dial(withPackets(within, w.packets), s.network, s.addressFor(clientPort(st)))
+	raw, err := s.backend.dial(withPackets(within, w.packets), s.place().network, s.addressFor(clientPort(st)))
 	if err != nil {
 		s.failed(st, nil, connectErr(err), 0)
 		return nil, s.failure(ctx, within, ConnectFailed, err)
@@ -199,8 +199,8 @@ func (s *Server) open(ctx context.Context, st *stream.Stream, w *wish) (*Conn, *
 		s.failed(st, c, connectErr(err), 0)
 		return nil, s.failure(ctx, within, ConnectFailed, err)
 	}
-	if s.tls != nil {
-		if err := c.handshake(within); err != nil {
+	if t := s.client(); t != nil {
+		if err := c.handshake(within, t); err != nil {
 			c.close()
 			bc, packed := handshakeErr(err)
 			s.failed(st, c, bc, packed)

@@ -200,22 +200,15 @@ func (s *Server) IdleConns() int { return s.pool.len() }
 // defaultPurge is `pool-purge-delay` when unset.
 const defaultPurge = 5 * time.Second
 
-// purge closes idle connections that are not needed, server by server at its own delay, until ctx is done. Connections stay for the
-// next generation; those of servers it does not have are closed.
-func (b *Backend) purge(ctx context.Context) {
-	var wg sync.WaitGroup
-	for _, s := range b.servers {
-		wg.Go(func() { s.purgeEvery(ctx) })
-	}
-	wg.Wait()
-	for _, s := range b.servers {
-		s.life.detach(b)
-		if len(s.generations()) == 0 {
-			s.pool.purge(true)
-		}
+// leave lets a life go out of b. Idle connections stay for the next generation; those of a server that it does not have are closed.
+func (l *life) leave(b *Backend) {
+	l.detach(b)
+	if len(l.generations()) == 0 {
+		l.pool.purge(true)
 	}
 }
 
+// purgeEvery closes idle connections that are not needed, at the server's own delay, until ctx is done or the server is removed.
 func (s *Server) purgeEvery(ctx context.Context) {
 	delay := s.o.Line.PoolPurge
 	if delay <= 0 {
@@ -226,6 +219,8 @@ func (s *Server) purgeEvery(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-s.gone:
 			return
 		case <-t.C:
 			s.pool.purge(false)

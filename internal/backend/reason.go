@@ -82,10 +82,11 @@ func (s *Server) failed(st *stream.Stream, c *Conn, bc, packed int) {
 		return
 	}
 	st.BackErr = bc
-	if s.tls == nil {
+	as := s.client()
+	if as == nil {
 		return
 	}
-	t := &stream.TLS{Failed: true, Err: packed, Version: s.tls.newest()}
+	t := &stream.TLS{Failed: true, Err: packed, Version: as.newest()}
 	if c != nil {
 		t.SNI = c.SNI
 		if x, ok := c.Conn.(*tls.Conn); ok {

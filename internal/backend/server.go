@@ -1,10 +1,8 @@
 package backend
 
 import (
-	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +25,12 @@ type ServerOptions struct {
 	TLVs     []TLV // set-proxy-v2-tlv-fmt
 	// NoAutoSNI is `no-sni-auto`.
 	NoAutoSNI bool
+	// Dynamic is a server that `add server` made: it is not in the configuration and begins in maintenance.
+	Dynamic bool
+	// Release is called once when a dynamic server is gone for good; may be nil.
+	Release func()
+	// Track is the server whose state this one follows; nil follows none.
+	Track *Server
 }
 
 // Server is one server in one generation. Its options do not change; what changes is in life.
@@ -34,25 +38,32 @@ type Server struct {
 	backend *Backend
 	o       ServerOptions
 	id      int
-	address string // what is dialled; "" when the port depends on the client
-	network string
-	tls     *client // nil: clear
+	where   place         // of the configuration
+	tls     *client       // nil: the server has no TLS settings
+	gone    chan struct{} // closed when the server is removed
 	*life
 }
 
 // life is what one server keeps across generations: everything that time and operators change.
 type life struct {
-	counters stats.Counters
-	served   atomic.Int64 // requests that hold a slot now
-	usable   atomic.Bool  // may be chosen
-	alive    atomic.Bool  // neither down nor in maintenance: may be asked by those who belong to it
-	weight   atomic.Int32 // the one in force before slow start, `set weight`
-	maxconn  atomic.Int32 // 0: unlimited; `set maxconn server`
-	initial  int          // weight of the configuration
-	checker  atomic.Pointer[Backend]
-	pool     pool
-	open     connSet
-	kick     chan struct{} // wakes the check loop
+	counters  stats.Counters
+	served    atomic.Int64 // requests that hold a slot now
+	usable    atomic.Bool  // may be chosen
+	alive     atomic.Bool  // neither down nor in maintenance: may be asked by those who belong to it
+	weight    atomic.Int32 // the one in force before slow start, `set weight`
+	maxconn   atomic.Int32 // 0: unlimited; `set maxconn server`
+	initial   int          // weight of the configuration
+	checker   atomic.Pointer[Backend]
+	pool      pool
+	open      connSet
+	kick      chan struct{}              // wakes the check loop
+	moved     atomic.Pointer[place]      // `set server addr`: where it is now; nil: as configured
+	epoch     atomic.Uint32              // counts moves and changes of TLS: connections of an earlier one are not used again
+	speaks    atomic.Int32               // `set server ssl`: one of the tls values
+	port      atomic.Int32               // `set server check-port`: 0 as configured
+	checkHost atomic.Pointer[netip.Addr] // `set server check-addr`: nil as configured
+
+	agent agent
 
 	mu         sync.Mutex // guards the fields below
 	op         OpState
@@ -61,6 +72,7 @@ type life struct {
 	lastChange time.Time
 	downTime   time.Duration
 	downs      int64
+	follow     []*Server // that track this one; replaced whole
 
 	// backends are the generations to tell of a change; replaced whole under mu, read without it.
 	backends atomic.Pointer[[]*Backend]
@@ -82,16 +94,17 @@ type Admin uint8
 
 // The bits of Admin that we set.
 const (
-	ForcedMaint Admin = 0x01
-	ConfigMaint Admin = 0x04 // `disabled` in the configuration
-	ForcedDrain Admin = 0x08
-	Maint             = ForcedMaint | ConfigMaint
-	Drain             = ForcedDrain
+	ForcedMaint    Admin = 0x01
+	InheritedMaint Admin = 0x02 // of the tracked server
+	ConfigMaint    Admin = 0x04 // `disabled` in the configuration
+	ForcedDrain    Admin = 0x08
+	InheritedDrain Admin = 0x10 // of the tracked server
+	Maint                = ForcedMaint | InheritedMaint | ConfigMaint
+	Drain                = ForcedDrain | InheritedDrain
 )
 
 func newServer(b *Backend, o ServerOptions, old *Backend) *Server {
-	s := &Server{backend: b, o: o, id: o.Line.ID}
-	s.network, s.address = target(o)
+	s := &Server{backend: b, o: o, id: o.Line.ID, where: target(o), gone: make(chan struct{})}
 	if old != nil {
 		s.inherit(old.Server(o.Line.Name))
 	}
@@ -106,11 +119,11 @@ func newServer(b *Backend, o ServerOptions, old *Backend) *Server {
 
 // inherit takes over the life of the server's earlier generation when it still is the same machine.
 func (s *Server) inherit(old *Server) {
-	if old == nil || old.network != s.network || old.address != s.address || old.o.Line.Addr.Port != s.o.Line.Addr.Port {
+	if old == nil || old.where != s.where {
 		return
 	}
 	s.life = old.life
-	if s.o.TLS != nil && same(old.o.TLS, s.o.TLS) {
+	if s.o.TLS != nil && old.tls != nil && same(old.o.TLS, s.o.TLS) {
 		s.tls = &client{o: s.o.TLS, named: s.o.SNI != nil, kept: old.tls.kept}
 	}
 	s.life.adopt(&old.o.Line, &s.o.Line)
@@ -127,6 +140,13 @@ func (l *life) adopt(old, line *config.Server) {
 	if old.MaxConn != line.MaxConn {
 		l.maxconn.Store(int32(line.MaxConn))
 	}
+	if old.CheckPort != line.CheckPort || old.CheckAddr != line.CheckAddr {
+		l.port.Store(0)
+		l.checkHost.Store(nil)
+	}
+	if old.SSL != line.SSL || old.NoSSL != line.NoSSL {
+		l.speaks.Store(tlsAsConfigured)
+	}
 	if old.Disabled && !line.Disabled {
 		l.admin &^= Maint
 	} else if !old.Disabled && line.Disabled {
@@ -136,6 +156,7 @@ func (l *life) adopt(old, line *config.Server) {
 		l.op = Running // nothing would ever raise it again
 	}
 	l.health.adopt(line)
+	l.agent.adopt(old, line)
 	l.refreshLocked()
 }
 
@@ -144,6 +165,11 @@ func newLife(o ServerOptions) *life {
 	l.weight.Store(int32(o.Line.Weight))
 	l.maxconn.Store(int32(o.Line.MaxConn))
 	l.health = newHealth(&o.Line)
+	l.agent.begin(&o.Line)
+	if o.Dynamic {
+		l.admin, l.op = ForcedMaint, Stopped
+		l.health.value, l.health.enabled, l.agent.enabled = 0, false, false
+	}
 	if o.Line.Disabled {
 		l.admin = Maint // HAProxy shows 5: forced and from the configuration
 		l.op = Stopped
@@ -181,43 +207,6 @@ func (l *life) generations() []*Backend {
 	return nil
 }
 
-// target is what to dial for a server line. The address stays empty when the port is the client's.
-func target(o ServerOptions) (network, address string) {
-	a := &o.Line.Addr
-	switch a.Network {
-	case "unix":
-		return "unix", a.Path
-	case "abns":
-		return "unix", "@" + a.Path
-	}
-	if a.NoPort || a.PortOffset || a.Port == 0 { // HAProxy maps port 0 too
-		return "tcp", ""
-	}
-	return "tcp", net.JoinHostPort(serverHost(o), strconv.Itoa(a.Port))
-}
-
-func serverHost(o ServerOptions) string {
-	switch {
-	case o.Line.Addr.IP.IsValid():
-		return o.Line.Addr.IP.Unmap().String()
-	case o.IP.IsValid():
-		return o.IP.Unmap().String()
-	}
-	return o.Line.Addr.Host
-}
-
-// addressFor is the address to dial for a client that connected to port clientPort.
-func (s *Server) addressFor(clientPort uint16) string {
-	if s.address != "" {
-		return s.address
-	}
-	port := int(clientPort)
-	if s.o.Line.Addr.PortOffset {
-		port += s.o.Line.Addr.Port
-	}
-	return net.JoinHostPort(serverHost(s.o), strconv.Itoa(port&0xffff))
-}
-
 // Name is the server's name.
 func (s *Server) Name() string { return s.o.Line.Name }
 
@@ -227,22 +216,11 @@ func (s *Server) Backend() *Backend { return s.backend }
 // Line is the server line as configured.
 func (s *Server) Line() *config.Server { return &s.o.Line }
 
-// Address is what is dialled ("192.0.2.1:80", a path), "" when the port follows the client's.
-func (s *Server) Address() string { return s.address }
-
 // Counters of the server's row.
 func (s *Server) Counters() *stats.Counters { return &s.life.counters }
 
 // Served is how many requests hold the server now.
 func (s *Server) Served() int { return int(s.served.Load()) }
-
-// IP is the server's resolved address, invalid for a unix socket or an unresolved name.
-func (s *Server) IP() netip.Addr {
-	if s.o.Line.Addr.IP.IsValid() {
-		return s.o.Line.Addr.IP.Unmap()
-	}
-	return s.o.IP.Unmap()
-}
 
 // limit is the number of requests the server may serve now, 0 for unlimited (manual, `minconn`).
 func (s *Server) limit() int64 {

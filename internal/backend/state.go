@@ -41,6 +41,7 @@ func (s *Server) apply(was OpState, c change) {
 	for _, b := range s.generations() {
 		b.queue.wake(b)
 	}
+	defer s.lead()
 	if c.text == "" {
 		return
 	}
@@ -156,18 +157,37 @@ func (s *Server) setAdmin(set, clear Admin) {
 	var c change
 	switch {
 	case before&Maint == 0 && after&Maint != 0:
-		c = s.enterMaintLocked(before)
+		c = s.enterMaintLocked(before, after)
 	case before&Maint != 0 && after&Maint == 0:
-		c = s.leaveMaintLocked()
+		c = s.leaveMaintLocked(before)
+	case after&Maint != 0:
+		c = s.stayMaintLocked(before, after)
 	case before&Drain == 0 && after&Drain != 0:
 		c = change{level: "notice", text: s.title() + " enters drain state", counted: true}
-	case before&Drain != 0 && after&Drain == 0 && after&Maint == 0:
-		c = change{level: "notice", text: s.title() + " is " + upDown(s.op) + " (leaving forced drain)"}
+	case before&Drain != 0 && after&Drain == 0:
+		if c = (change{level: "notice", text: s.title() + " is " + upDown(s.op) + " (leaving forced drain)"}); before&ForcedDrain == 0 {
+			c.text = s.title() + " is " + upDown(s.op) + " (leaving drain)" + s.via()
+		}
+	case after&Drain != 0 && after&ForcedDrain == 0:
+		c = change{level: "notice", text: s.title() + " remains in drain mode" + s.via()}
+	case after&Drain != 0:
+		c = change{level: "notice", text: s.title() + " remains in forced drain mode"}
 	}
 	s.refreshLocked()
 	s.mu.Unlock()
 	s.apply(was, c)
 	s.life.kicked()
+}
+
+// stayMaintLocked tells of a server that lost one reason to be in maintenance and has another.
+func (s *Server) stayMaintLocked(before, after Admin) change {
+	switch {
+	case before&ForcedMaint != 0 && after&ForcedMaint == 0:
+		return change{level: "notice", text: s.title() + " is leaving forced maintenance but remains in maintenance" + s.via()}
+	case before&InheritedMaint != 0 && after&InheritedMaint == 0:
+		return change{level: "notice", text: s.title() + " remains in forced maintenance"}
+	}
+	return change{}
 }
 
 func upDown(op OpState) string {
@@ -177,7 +197,11 @@ func upDown(op OpState) string {
 	return "UP"
 }
 
-func (s *Server) enterMaintLocked(before Admin) change {
+func (s *Server) enterMaintLocked(before, after Admin) change {
+	via := ""
+	if after&ForcedMaint == 0 {
+		via = s.via()
+	}
 	down := s.op == Stopped
 	draining := s.op == Stopping || before&Drain != 0
 	s.health.value = 0
@@ -185,29 +209,40 @@ func (s *Server) enterMaintLocked(before Admin) change {
 	s.moveLocked(Stopped)
 	switch {
 	case down:
-		return change{level: "notice", text: s.title() + " was DOWN and now enters maintenance", drop: true}
+		return change{level: "notice", text: s.title() + " was DOWN and now enters maintenance" + via, drop: true}
 	case draining:
-		return change{level: "notice", text: s.title() + " is going DOWN for maintenance", counted: true, drop: true}
+		return change{level: "notice", text: s.title() + " is going DOWN for maintenance" + via, counted: true, drop: true}
 	}
-	return change{level: "alert", text: s.title() + " is going DOWN for maintenance", counted: true, drop: true}
+	return change{level: "alert", text: s.title() + " is going DOWN for maintenance" + via, counted: true, drop: true}
 }
 
 // leaveMaintLocked lets the server back in at once; a checked one still has to confirm it with the check that follows.
-func (s *Server) leaveMaintLocked() change {
+func (s *Server) leaveMaintLocked(before Admin) change {
 	s.health.paused = false
 	s.health.value = s.health.rise
-	s.moveLocked(Running)
+	to := Running
+	if o := s.o.Track; o != nil {
+		to = o.Op()
+	}
+	s.moveLocked(to)
 	c := change{level: "notice"}
 	word := "READY"
 	if s.admin&Drain != 0 {
 		word, c.after = "DRAIN", s.title()+" remains in forced drain mode"
 	}
-	c.text = fmt.Sprintf("%s is %s/%s (leaving forced maintenance)", s.title(), upDown(s.op), word)
+	forced := ""
+	if before&ForcedMaint != 0 {
+		forced = "forced "
+	}
+	c.text = fmt.Sprintf("%s is %s/%s (leaving %smaintenance)", s.title(), upDown(s.op), word, forced)
 	return c
 }
 
 // SetHealth forces the outcome of the checks from a word of `set server health`: up, stopping or down.
 func (s *Server) SetHealth(word string) error {
+	if s.o.Track != nil {
+		return errors.New("cannot change health on a tracking server.")
+	}
 	s.mu.Lock()
 	h := &s.life.health
 	to := Running
@@ -232,7 +267,10 @@ func (s *Server) SetChecks(on bool) error {
 	s.mu.Lock()
 	if !s.health.configured {
 		s.mu.Unlock()
-		return errors.New("Health checks are not configured on this server, cannot enable.")
+		if !on {
+			return nil
+		}
+		return errors.New("Health check was not configured on this server, cannot enable.")
 	}
 	s.health.enabled = on
 	s.mu.Unlock()
@@ -244,7 +282,7 @@ func (s *Server) SetChecks(on bool) error {
 func (s *Server) SetWeight(word string) error {
 	percent := strings.HasSuffix(word, "%")
 	n, err := strconv.Atoi(strings.TrimSuffix(word, "%"))
-	static := s.backend.o.Algorithm == "static-rr" || s.backend.o.Algorithm == "first"
+	static := s.backend.Fixed() || s.backend.o.Algorithm == "first"
 	switch {
 	case err != nil || (!percent && (n < 0 || n > 256)):
 		if percent {
@@ -347,6 +385,8 @@ func (s *Server) statusLocked() string {
 	draining := s.admin&Drain != 0 || s.Weight() == 0
 	name := ""
 	switch {
+	case s.admin&ForcedMaint == 0 && s.admin&InheritedMaint != 0:
+		return "MAINT (via " + s.tracked() + ")"
 	case s.admin&Maint != 0:
 		return "MAINT"
 	case s.op == Stopped && h.enabled && h.value > 0:
@@ -357,7 +397,7 @@ func (s *Server) statusLocked() string {
 		name = "NOLB"
 	case draining:
 		name = "DRAIN"
-	case !h.enabled:
+	case !h.enabled && s.o.Track == nil:
 		return "no check"
 	default:
 		name = "UP"

@@ -66,10 +66,10 @@ func newClient(o *TLSOptions, named bool) *client {
 
 // identity tells connections that may stand for each other from those that may not: nil for clear ones.
 func (s *Server) identity() *kept {
-	if s.tls == nil {
-		return nil
+	if t := s.client(); t != nil {
+		return t.kept
 	}
-	return s.tls.kept
+	return nil
 }
 
 // config is the configuration of a handshake that presents name. Verification is ours: Go's would need a name even where
@@ -186,7 +186,7 @@ func nameMatches(pattern, name string) bool {
 // port for HTTP backends. The result dies with the stream's next Reset.
 func (s *Server) serverName(st *stream.Stream) []byte {
 	switch {
-	case s.tls == nil:
+	case s.client() == nil:
 		return nil
 	case s.o.SNI != nil:
 		return plainName(st.Build(func(dst []byte) []byte { return s.o.SNI(dst, st) }))

@@ -70,6 +70,7 @@ func (p *parser) finishProxy(px *Proxy) {
 	p.finishCapture(px)
 	p.finishFilters(px)
 	p.serverTargets(px)
+	p.serverTracks(px)
 	p.cookiesInTCP(px, be)
 	p.missingTimeouts(px, fe, be)
 	for _, d := range st.dupServers {

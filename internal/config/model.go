@@ -289,10 +289,16 @@ type Server struct {
 	CheckSSL                    *bool
 	CheckSNI                    string
 	SlowStart                   time.Duration
-	OnMarkedDown                string // "" or "shutdown-sessions"
+	AgentCheck                  bool
+	AgentAddr, AgentSend        string // "": the server's own address; nothing is sent
+	AgentPort                   int
+	AgentInter                  time.Duration // 0: 2 s
+	Track                       string        // [backend/]server whose state this one follows
+	OnMarkedDown                string        // "" or "shutdown-sessions"
 
 	SSL                  bool
 	NoSSL                bool
+	DefaultSSL           bool   // a default-server line said ssl: no-ssl can be undone at run time
 	SNI                  string // expression text
 	SNIAuto              *bool  // sni-auto, no-sni-auto; nil: as HAProxy, on for TLS servers of HTTP backends without sni
 	Verify               string // "", "none" or "required"

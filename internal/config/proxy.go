@@ -48,7 +48,7 @@ func (p *parser) proxyNumber(s *statement) {
 	p.tooMany(s, 1, 0)
 }
 
-// balanceNames are HAProxy's algorithms; all but roundrobin are refused for now.
+// balanceNames are HAProxy's algorithms; those that balanceOf does not read are refused.
 var balanceNames = []string{"roundrobin", "static-rr", "leastconn", "first", "source", "uri", "url_param", "hdr", "hash", "random", "rdp-cookie", "sticky",
 	"log-hash", "log-sticky"}
 
@@ -59,12 +59,34 @@ func (p *parser) proxyBalance(s *statement) {
 	case name == "" || name == "roundrobin":
 		s.px.Balance, s.px.BalanceArgs = "roundrobin", nil
 		p.tooMany(s, 0, 1)
+	case name == "static-rr" || name == "leastconn" || name == "first" || base == "random":
+		p.balanceOf(s, name, base)
 	case slices.Contains(balanceNames, base):
 		p.alert("'%s %s' is not supported in '%s' section.", s.arg(0), base, p.section.Name)
 	default:
 		p.alert("%s only supports 'roundrobin', 'static-rr', 'leastconn', 'source', 'uri', 'url_param', 'hash', 'hdr(name)', "+
 			"'rdp-cookie(name)', 'log-hash' and 'sticky' options.", s.arg(0))
 	}
+}
+
+// balanceOf reads the algorithms that look at nothing of the request.
+func (p *parser) balanceOf(s *statement, name, base string) {
+	var args []string
+	if base == "random" && name != base {
+		draws := strings.TrimSuffix(strings.TrimPrefix(name, "random("), ")")
+		n, used := strtol(draws)
+		switch {
+		case used != len(draws):
+			p.alert("balance random : unexpected character '%c' after argument.", draws[used])
+			return
+		case n < 1:
+			p.alert("balance random : number of draws must be at least 1.")
+			return
+		}
+		args = []string{draws}
+	}
+	s.px.Balance, s.px.BalanceArgs = base, args
+	p.tooMany(s, 1, 0)
 }
 
 func (p *parser) proxyDefaultBackend(s *statement) {

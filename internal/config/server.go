@@ -13,6 +13,7 @@ type serverLine struct {
 	*Server
 	template bool // default-server
 	desc     string
+	dynamic  *[]string // of add server: collects what is wrong; nil on a line of the configuration
 }
 
 // newServer holds HAProxy's defaults of a server.
@@ -41,6 +42,10 @@ func clonePtr[T any](p *T) *T {
 // serverAlert words a message as HAProxy does on server lines.
 func (p *parser) serverAlert(l *serverLine, format string, args ...any) {
 	p.fatal++
+	if l.dynamic != nil {
+		*l.dynamic = append(*l.dynamic, fmt.Sprintf(format, args...))
+		return
+	}
 	p.diags.at(LevelAlert, p.pos(), "[%s:%d] : %s%s", p.name, p.line, l.desc, fmt.Sprintf(format, args...))
 }
 
@@ -55,7 +60,7 @@ func (p *parser) proxyServer(s *statement) {
 		return
 	}
 	l.Server = cloneServer(p.state[p.px].server)
-	l.Name, l.Pos = s.arg(1), s.pos
+	l.Name, l.Pos, l.DefaultSSL = s.arg(1), s.pos, l.SSL
 	l.desc = fmt.Sprintf("'server %s/%s' : ", p.px.Name, l.Name)
 	addrs, err := ParseAddr(s.arg(2), AddrServer)
 	if err != nil {
@@ -63,7 +68,7 @@ func (p *parser) proxyServer(s *statement) {
 		return
 	}
 	l.Addr = addrs[0]
-	if p.serverKeywords(s, l, 3) && p.newServerName(l) {
+	if p.serverKeywords(s, l, 3) && p.serverChecks(l) && p.newServerName(l) {
 		p.px.Servers = append(p.px.Servers, l.Server)
 	}
 }
@@ -108,7 +113,7 @@ func (p *parser) serverKeywords(s *statement, l *serverLine, i int) bool {
 			if l.template {
 				hint = " Hint: no address was expected for this server."
 			}
-			if near := p.t.server.nearest(word, 0); near != "" {
+			if near := p.t.server.nearest(word, 0); near != "" && l.dynamic == nil {
 				p.serverAlert(l, "unknown keyword '%s'; did you mean '%s' maybe ?%s", word, near, hint)
 			} else {
 				p.serverAlert(l, "unknown keyword '%s'.%s", word, hint)
@@ -117,6 +122,10 @@ func (p *parser) serverKeywords(s *statement, l *serverLine, i int) bool {
 		}
 		if l.template && notInDefaultServer[word] {
 			p.serverAlert(l, "'%s' option is not accepted in default-server sections", word)
+			return false
+		}
+		if l.dynamic != nil && notDynamic[base] {
+			p.serverAlert(l, "'%s' option is not accepted for dynamic server", word)
 			return false
 		}
 		switch k.State {
@@ -146,6 +155,10 @@ func (p *parser) serverFlag(s *statement) {
 	l := s.srv
 	yes, no := true, false
 	switch s.arg(s.at) {
+	case "agent-check":
+		l.AgentCheck = true
+	case "no-agent-check":
+		l.AgentCheck = false
 	case "backup":
 		l.Backup = true
 	case "no-backup":
@@ -186,6 +199,16 @@ func (p *parser) serverText(s *statement) {
 		return
 	}
 	switch word {
+	case "agent-addr":
+		if _, err := netip.ParseAddr(v); err != nil {
+			p.serverBad(l, "parsing agent-addr failed. Check if '%s' is correct address.", v)
+			return
+		}
+		l.AgentAddr = v
+	case "agent-send":
+		l.AgentSend = v
+	case "track":
+		l.Track = v
 	case "addr":
 		if _, err := ParseAddr(v, AddrHost); err != nil {
 			p.serverBad(l, "'%s' : %s", word, err)
@@ -229,6 +252,10 @@ func (p *parser) missingServerValue(l *serverLine, word string) {
 	switch text, ok := missingServerText[word]; {
 	case ok:
 		p.serverBad(l, "'%s' : %s", word, text)
+	case word == "agent-send":
+		p.serverBad(l, "'agent-send' expects a string as argument.")
+	case word == "track":
+		p.serverBad(l, "'track' expects [<proxy>/]<server> as argument.")
 	case word == "addr":
 		p.serverBad(l, "'%s' expects <ipv4|ipv6> as argument.", word)
 	case word == "on-marked-down":
@@ -275,7 +302,7 @@ func (p *parser) serverTime(s *statement) {
 		p.diags.at(LevelWarning, p.pos(), "[%s:%d] : %s'%s %d' in server '%s' is suspiciously small for a value in milliseconds. "+
 			"Please use an explicit unit ('%dms') if that was the intent.", p.name, p.line, l.desc, word, d/unit, l.Name, d/unit)
 	}
-	*map[string]*time.Duration{"inter": &l.Inter, "fastinter": &l.FastInter, "downinter": &l.DownInter,
+	*map[string]*time.Duration{"agent-inter": &l.AgentInter, "inter": &l.Inter, "fastinter": &l.FastInter, "downinter": &l.DownInter,
 		"pool-purge-delay": &l.PoolPurge, "slowstart": &l.SlowStart}[word] = d
 }
 
@@ -316,7 +343,7 @@ func (p *parser) serverNumber(s *statement) {
 		switch word {
 		case "id":
 			p.serverBad(l, "'%s' : expects an integer argument", word)
-		case "port":
+		case "port", "agent-port":
 			p.serverBad(l, "'%s' expects a port number as argument.", word)
 		case "pool-max-conn", "max-reuse":
 			p.serverBad(l, "'%s' expects <value> as argument.", word)
@@ -345,7 +372,7 @@ func (p *parser) serverNumber(s *statement) {
 			l.MaxReuse = nil
 		}
 	default:
-		*map[string]*int{"fall": &l.Fall, "id": &l.ID, "maxconn": &l.MaxConn, "maxqueue": &l.MaxQueue, "minconn": &l.MinConn,
+		*map[string]*int{"agent-port": &l.AgentPort, "fall": &l.Fall, "id": &l.ID, "maxconn": &l.MaxConn, "maxqueue": &l.MaxQueue, "minconn": &l.MinConn,
 			"pool-low-conn": &l.PoolLowConn, "port": &l.CheckPort, "rise": &l.Rise, "weight": &l.Weight}[word] = n
 	}
 }
@@ -359,7 +386,7 @@ func serverRange(l *serverLine, word string, n int) string {
 		return fmt.Sprintf("'%s' : custom id has to be between 1 and 4294967295.", word)
 	case (word == "rise" || word == "fall") && n <= 0:
 		return fmt.Sprintf("'%s' has to be > 0.", word)
-	case word == "port" && (n < 0 || n > 65535):
+	case (word == "port" || word == "agent-port") && (n < 0 || n > 65535):
 		return fmt.Sprintf("invalid port '%d'.", n)
 	case word == "pool-max-conn" && n < -1:
 		return fmt.Sprintf("'%s' must be >= -1", word)

@@ -21,6 +21,8 @@ func serverKeywords() []Keyword {
 		flag("backup"), flag("no-backup"), flag("check"), flag("no-check"), flag("check-ssl"), flag("no-check-ssl"), flag("disabled"), flag("enabled"),
 		flag("no-ssl"), flag("ssl"),
 		flag("sni-auto"), flag("no-sni-auto"),
+		flag("agent-check"), flag("no-agent-check"), text("agent-addr", "<ip>"), text("agent-send", "<text>"), text("track", "[<backend>/]<server>"),
+		delay("agent-inter"), number("agent-port"),
 		delay("downinter"), delay("fastinter"), delay("inter"), delay("pool-purge-delay"), delay("slowstart"),
 		number("fall"), number("id"), number("max-reuse"), number("maxconn"), number("maxqueue"), number("minconn"), number("pool-low-conn"), number("pool-max-conn"),
 		number("port"), number("rise"), number("weight"),
@@ -32,14 +34,14 @@ func serverKeywords() []Keyword {
 		tls("ssl-min-ver", "<version>", 1), tls("ssl-max-ver", "<version>", 1), tls("no-tls-tickets", "", 0), tls("tls-tickets", "", 0),
 		tls("no-ssl-reuse", "", 0), tls("ssl-reuse", "", 0), tls("renegotiate", "", 0), tls("no-renegotiate", "", 0),
 	}
-	list = append(list, noEffect(InServer, "5.2", "guid <text>", "no-agent-check", "no-check-reuse-pool", "no-check-sni-auto", "no-tfo")...)
-	list = append(list, refused(InServer, "5.2", "agent-addr <ip>", "agent-check", "agent-inter <time>", "agent-port <port>", "agent-send <text>", "allow-0rtt", "cc <algo>",
+	list = append(list, noEffect(InServer, "5.2", "guid <text>", "no-check-reuse-pool", "no-check-sni-auto", "no-tfo")...)
+	list = append(list, refused(InServer, "5.2", "allow-0rtt", "cc <algo>",
 		"check-alpn <protocols>", "check-pool-conn-name <name>", "check-proto <name>", "check-reuse-pool", "check-sni-auto",
 		"check-via-socks4", "error-limit <number>", "hash-key <key>", "healthcheck <name>", "idle-ping <time>", "init-state <state>", "ktls on|off",
 		"log-bufsize <bytes>", "log-proto <name>", "namespace <name>", "non-stick", "npn <protocols>", "observe <mode>", "on-error <mode>",
 		"on-marked-up <action>", "proto <name>", "redir <prefix>", "resolve-net <nets>",
 		"resolve-opts <options>", "resolve-prefer <family>", "resolvers <id>",
-		"shard <shard>", "socks4 <addr>", "source <addr>", "stick", "strict-maxconn", "tcp-md5sig <key>", "tcp-ut <time>", "tfo", "track <server>",
+		"shard <shard>", "socks4 <addr>", "source <addr>", "stick", "strict-maxconn", "tcp-md5sig <key>", "tcp-ut <time>", "tfo",
 		"usesrc", "ws <mode>")...)
 	list = append(list, hidden(refused(InServer, "5.2", "no-verifyhost", "quic-cc-algo <algo>"))...)
 	list = append(list, proxyServerKeywords()...)
