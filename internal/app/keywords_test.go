@@ -100,7 +100,8 @@ func keywordConfigs(row keywordRow) []string {
 		return []string{times + bind + use + acmeSection, times + bind + "ssl crt site.pem " + use + acmeSection, "global\n stats socket unix@sock " + use + "\n"}
 	case "server and default-server":
 		server := "backend b\n server s 127.0.0.1:9 "
-		return []string{times + server + use + "\n", times + server + "ssl verify none " + use + "\n"}
+		tracked := "\n server tracked 127.0.0.1:9 check\n"
+		return []string{times + server + use + tracked, times + server + "ssl verify none " + use + tracked}
 	case "crt-store":
 		return []string{"crt-store s\n " + use + "\n"}
 	case "load and ssl-f-use":

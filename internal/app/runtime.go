@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -91,6 +92,25 @@ func (r processFace) Sessions() iter.Seq[socket.Stream] {
 	}
 }
 
+func (r processFace) ServerConns() iter.Seq[*stats.ServerConns] { return r.h.eng.ServerConns() }
+
+func (r processFace) AddServer(ctx context.Context, px, name string, words []string) error {
+	return r.h.eng.AddServer(ctx, px, name, words)
+}
+
+func (r processFace) DelServer(px, name string) error { return r.h.eng.DelServer(px, name) }
+
+func (r processFace) Removable(px, name string) (wait bool, err error) {
+	err = r.h.eng.Removable(px, name)
+	return errors.Is(err, backend.ErrBusy), err
+}
+
+// CloseSession closes a client connection by its number in hexadecimal.
+func (r processFace) CloseSession(id string) bool {
+	n, err := strconv.ParseUint(id, 16, 64)
+	return err == nil && r.h.eng.CloseSession(n)
+}
+
 // Server finds one server.
 func (r processFace) Server(backendName, name string) (socket.Server, error) {
 	b := r.h.eng.Backend(backendName)
@@ -120,9 +140,9 @@ func (s serverFace) Weight() (now, initial int) { return s.Server.Weight(), s.Se
 func (s serverFace) SetWeight(n int) error      { return s.Server.SetWeight(strconv.Itoa(n)) }
 func (s serverFace) SetMaxConn(n int) error     { s.Server.SetMaxConn(n); return nil }
 
-// SetAddr is refused: an address belongs to the configuration, where a reload changes it without losing a connection.
-func (s serverFace) SetAddr(string, string) (string, error) {
-	return "", errors.New("changing a server's address at run time is not supported: change the configuration and reload, which closes no connection.")
+// SetAddr says in its answer who changed what.
+func (s serverFace) SetAddr(addr, port string) (string, error) {
+	return s.Server.SetAddr(addr, port, "stats socket command")
 }
 
 // KillSessions closes the connections to the server.

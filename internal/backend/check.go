@@ -218,13 +218,14 @@ func (s *Server) probeOn(c net.Conn) outcome {
 	return found
 }
 
-// checkTLS reports whether checks speak TLS: check-ssl says so, or the server does and the check goes to the same place.
+// checkTLS reports whether checks speak TLS: check-ssl says so, or the server does and the check goes to the same place. Of a server added
+// at run time nothing is guessed (management guide, "add server").
 func (s *Server) checkTLS() bool {
 	line := &s.o.Line
 	if line.CheckSSL != nil {
 		return *line.CheckSSL && s.o.TLS != nil
 	}
-	return s.client() != nil && s.CheckPort() == 0 && s.CheckHost() == ""
+	return !s.o.Dynamic && s.client() != nil && s.CheckPort() == 0 && s.CheckHost() == ""
 }
 
 // checkConfig is the TLS configuration of checks: never resumed, or a check would prove less than a handshake.

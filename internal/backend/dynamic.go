@@ -52,7 +52,9 @@ func (b *Backend) Adopt(old *Backend) (left []*Server) {
 		case b.Server(s.Name()) != nil:
 			left = append(left, s)
 		default:
-			n := newServer(b, s.o, old)
+			o := s.o
+			o.Track = nil
+			n := newServer(b, o, old)
 			n.id = s.id
 			b.addLocked(n)
 		}
@@ -95,9 +97,7 @@ func (b *Backend) Remove(s *Server, pinned bool) error {
 	s.unfollow()
 	s.life.leave(b)
 	b.rebuild()
-	if s.o.Release != nil {
-		s.o.Release()
-	}
+	s.Forget()
 	return nil
 }
 
@@ -118,4 +118,11 @@ func (b *Backend) tend(ctx context.Context, wg *sync.WaitGroup, s *Server, delay
 		wg.Go(func() { s.watchAgent(ctx, delay) })
 	}
 	wg.Go(func() { s.purgeEvery(ctx) })
+}
+
+// Forget ends what a server made at run time holds on to. Its backend ends, or the configuration took its place.
+func (s *Server) Forget() {
+	if s.o.Dynamic && s.o.Release != nil {
+		s.o.Release()
+	}
 }

@@ -99,7 +99,7 @@ func (s *Server) SetAddr(addr, port, by string) (answer string, err error) {
 		return "", errors.New("changing a server's address is only supported for servers with an IPv4 or IPv6 address")
 	}
 	now := placeAt(ip.Unmap().String(), was.port, was.relative)
-	if port != noPort {
+	if port != "" {
 		n, relative, err := parsePort(port)
 		if err != nil {
 			return "", err
@@ -127,12 +127,6 @@ func (s *Server) SetAddr(addr, port, by string) (answer string, err error) {
 	}
 	return answer, nil
 }
-
-// noPort leaves the port as it is; "" is a port that is missing.
-const noPort = "-"
-
-// NoPort as the port of SetAddr leaves the port as it is.
-const NoPort = noPort
 
 func (p *place) portText() string {
 	if p.relative {

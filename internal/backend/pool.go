@@ -197,6 +197,9 @@ func (s *Server) poolable() bool {
 // IdleConns is how many idle connections the server has.
 func (s *Server) IdleConns() int { return s.pool.len() }
 
+// PurgeDelay is `pool-purge-delay`.
+func (s *Server) PurgeDelay() time.Duration { return firstSet(s.o.Line.PoolPurge, defaultPurge) }
+
 // defaultPurge is `pool-purge-delay` when unset.
 const defaultPurge = 5 * time.Second
 
@@ -210,11 +213,7 @@ func (l *life) leave(b *Backend) {
 
 // purgeEvery closes idle connections that are not needed, at the server's own delay, until ctx is done or the server is removed.
 func (s *Server) purgeEvery(ctx context.Context) {
-	delay := s.o.Line.PoolPurge
-	if delay <= 0 {
-		delay = defaultPurge
-	}
-	t := time.NewTicker(delay)
+	t := time.NewTicker(s.PurgeDelay())
 	defer t.Stop()
 	for {
 		select {

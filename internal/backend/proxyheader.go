@@ -38,7 +38,7 @@ func (s *Server) greeting(dst []byte, st *stream.Stream) []byte {
 func (s *Server) checkGreeting(c net.Conn) []byte {
 	line := &s.o.Line
 	switch {
-	case line.CheckSendProxy, line.SendProxy != 0 && line.CheckPort == 0 && line.CheckAddr == "":
+	case line.CheckSendProxy, !s.o.Dynamic && line.SendProxy != 0 && s.CheckPort() == 0 && s.CheckHost() == "":
 	default:
 		return nil
 	}

@@ -148,9 +148,9 @@ func (l *life) adopt(old, line *config.Server) {
 		l.speaks.Store(tlsAsConfigured)
 	}
 	if old.Disabled && !line.Disabled {
-		l.admin &^= Maint
+		l.admin &^= ForcedMaint | ConfigMaint
 	} else if !old.Disabled && line.Disabled {
-		l.admin |= Maint
+		l.admin |= ForcedMaint | ConfigMaint
 	}
 	if !line.Check && l.admin&Maint == 0 && old.Check {
 		l.op = Running // nothing would ever raise it again
@@ -171,7 +171,7 @@ func newLife(o ServerOptions) *life {
 		l.health.value, l.health.enabled, l.agent.enabled = 0, false, false
 	}
 	if o.Line.Disabled {
-		l.admin = Maint // HAProxy shows 5: forced and from the configuration
+		l.admin = ForcedMaint | ConfigMaint // HAProxy shows 5
 		l.op = Stopped
 		l.health.value, l.health.paused = 0, l.health.enabled
 	}

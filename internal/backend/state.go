@@ -346,6 +346,12 @@ type Facts struct {
 	DownTime      time.Duration
 	Downs         int64 // chkdown
 
+	Agent, AgentEnabled, AgentRunning bool // agent-check
+	AgentStatus                       Status
+	AgentInfo                         string
+	AgentDuration                     time.Duration // negative: never
+	AgentHealth                       int
+
 	Checked       bool // has checks
 	CheckRunning  bool
 	CheckEnabled  bool
@@ -372,6 +378,9 @@ func (s *Server) Facts() Facts {
 		CheckStatus: h.status, CheckResult: statusTexts[h.status].result, CheckCode: h.code, CheckInfo: h.info,
 		CheckDuration: h.duration, CheckHealth: h.value, Rise: h.rise, Fall: h.fall, CheckFailures: h.failures,
 	}
+	a := &s.life.agent
+	f.Agent, f.AgentEnabled, f.AgentRunning = a.configured, a.enabled, a.running
+	f.AgentStatus, f.AgentInfo, f.AgentDuration, f.AgentHealth = a.status, a.info, a.duration, a.value
 	if s.op == Stopped {
 		f.DownTime += time.Since(s.lastChange)
 	}
@@ -386,7 +395,7 @@ func (s *Server) statusLocked() string {
 	name := ""
 	switch {
 	case s.admin&ForcedMaint == 0 && s.admin&InheritedMaint != 0:
-		return "MAINT (via " + s.tracked() + ")"
+		return "MAINT (via " + s.Tracked() + ")"
 	case s.admin&Maint != 0:
 		return "MAINT"
 	case s.op == Stopped && h.enabled && h.value > 0:

@@ -5,9 +5,6 @@ import "slices"
 // A server that tracks another has no checks of its own: it is up, down, stopping, in maintenance or draining when that one is
 // (manual 5.2, "track"). The tracked server's life knows its followers, in all generations.
 
-// Tracks is the server that s follows, nil when it follows none.
-func (s *Server) Tracks() *Server { return s.o.Track }
-
 // Follow makes s track another server, once both backends exist, and takes over its state without a word.
 func (s *Server) Follow(other *Server) {
 	s.o.Track = other
@@ -76,14 +73,14 @@ func (s *Server) inherited() (set, clear Admin) {
 
 // via is the part of a line that names the server which is followed.
 func (s *Server) via() string {
-	if name := s.tracked(); name != "" {
+	if name := s.Tracked(); name != "" {
 		return " via " + name
 	}
 	return ""
 }
 
-// tracked names the server that is followed, "" for none.
-func (s *Server) tracked() string {
+// Tracked names the server that is followed, "" for none.
+func (s *Server) Tracked() string {
 	if o := s.o.Track; o != nil {
 		return o.backend.o.Name + "/" + o.Name()
 	}

@@ -120,6 +120,9 @@ func (e *Engine) swap(g *generation, p *plan, opened map[string]net.Listener) {
 	defer e.mu.Unlock()
 	old := e.gen.Load()
 	e.follow(g)
+	if old != nil {
+		e.carry(old, g)
+	}
 	g.updateTables()
 	for _, set := range p.vars {
 		set(e.env())

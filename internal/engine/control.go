@@ -126,6 +126,15 @@ func (e *Engine) Sessions() iter.Seq[Session] {
 	}
 }
 
+// CloseSession closes the client connection with a number; false when there is none.
+func (e *Engine) CloseSession(id uint64) (found bool) {
+	_ = e.Listeners(func(l *listener.Listener) error {
+		found = found || l.CloseConn(id)
+		return nil
+	})
+	return found
+}
+
 // FrontendControl is one frontend as commands change it.
 type FrontendControl struct {
 	e    *Engine

@@ -83,10 +83,11 @@ type generation struct {
 	cfg      *config.Config
 	proxies  []*proxyGen
 	byName   map[string]*proxyGen
-	patterns *pattern.Refs // ACLs and maps; what commands and rules changed in them ends with the generation
-	logger   *log.Logger   // the global targets
-	tables   []*tableUse   // stick tables, the last one of the configuration first
-	detach   []func()      // ends the uses of lists and of servers' certificates
+	patterns *pattern.Refs   // ACLs and maps; what commands and rules changed in them ends with the generation
+	logger   *log.Logger     // the global targets
+	tables   []*tableUse     // stick tables, the last one of the configuration first
+	detach   []func()        // ends the uses of lists and of servers' certificates
+	pinned   map[string]bool // servers, as backend/server, that rules name: they cannot be deleted
 }
 
 // New makes an engine without a generation.

@@ -29,9 +29,9 @@ func (v env) Fact(f rule.Fact, proxy, server string) (int64, bool) {
 	if p.servers == nil {
 		return 0, false
 	}
-	for i, s := range p.servers.Servers() {
+	for _, s := range p.servers.Servers() {
 		if s.Name() == server {
-			return serverFact(f, s, i+1)
+			return serverFact(f, s, p.servers.ID(s))
 		}
 	}
 	return 0, false

@@ -27,6 +27,7 @@ func (b *builder) persistence(p *config.Proxy, servers *backend.Backend, c *rule
 		if name := r.Words[0]; strings.Contains(name, "%") {
 			u.Name = c.Text(name, r.Pos)
 		} else {
+			b.pin(p.Name, name)
 			u.Server = servers.Server(name) // config has refused a name that no server has
 		}
 		if u.Cond != nil && (u.Name != nil || u.Server != nil) {

@@ -133,6 +133,7 @@ func (b *builder) build() {
 			b.frontend(g)
 		}
 	}
+	b.tracks()
 	b.plan.patterns.Finish(b.cfg.Files)
 	b.problems()
 }
@@ -181,6 +182,7 @@ func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
 		},
 		Servers: func(backend, server string) bool {
 			g := b.plan.byName[backend]
+			b.pin(backend, server)
 			return g != nil && slices.ContainsFunc(g.cfg.Servers, func(s *config.Server) bool { return s.Name == server })
 		},
 		DefaultBackend: p.DefaultBackend, Keys: &b.keys, NoDelay: p.InspectDelay == 0, NoResponseDelay: p.ResponseInspectDelay == 0,

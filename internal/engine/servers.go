@@ -36,7 +36,7 @@ func (b *builder) server(g *proxyGen, s *config.Server, c *rule.Compiler) (backe
 	if !b.greeting(s, c, &o) {
 		return o, false
 	}
-	if s.SSL && !s.NoSSL {
+	if s.SSL && !s.NoSSL || s.NoSSL && s.DefaultSSL {
 		var ok bool
 		if o.TLS, ok = b.serverTLS(g, s); !ok {
 			return o, false
@@ -159,7 +159,7 @@ func (b *builder) verifies(s *config.Server) bool {
 // clientCert lets the server be shown the certificate that its line names, as the store has it at each handshake.
 func (b *builder) clientCert(x *proxyGen, s *config.Server, t *backend.TLSOptions) bool {
 	name := b.certPath(s.Crt)
-	if !b.declare(name, name, s.Pos, nil) {
+	if b.plan.certs != nil && !b.declare(name, name, s.Pos, nil) {
 		return false
 	}
 	x.crts = append(x.crts, name)

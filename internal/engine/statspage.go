@@ -307,17 +307,17 @@ var statsActions = map[string]func(*backend.Server) bool{
 	"enable":   stateUnless("ready", backend.ForcedMaint, false),
 	"stop":     stateUnless("drain", backend.ForcedDrain, true),
 	"start":    stateUnless("ready", backend.ForcedDrain, false),
-	"dhlth":    func(s *backend.Server) bool { return s.SetChecks(false) == nil },
+	"dhlth":    func(s *backend.Server) bool { return s.Line().Check && s.SetChecks(false) == nil },
 	"ehlth":    func(s *backend.Server) bool { return s.SetChecks(true) == nil },
 	"hrunn":    func(s *backend.Server) bool { return s.SetHealth("up") == nil },
 	"hnolb":    func(s *backend.Server) bool { return s.SetHealth("stopping") == nil },
 	"hdown":    func(s *backend.Server) bool { return s.SetHealth("down") == nil },
 	"shutdown": func(s *backend.Server) bool { s.CloseConns(); return true },
-	// agents, which there are none of
-	"dagent": untouched, "eagent": untouched, "arunn": untouched, "adown": untouched,
+	"dagent":   func(s *backend.Server) bool { return s.Line().AgentCheck && s.SetAgentChecks(false) == nil },
+	"eagent":   func(s *backend.Server) bool { return s.SetAgentChecks(true) == nil },
+	"arunn":    func(s *backend.Server) bool { return s.SetAgent("up") == nil },
+	"adown":    func(s *backend.Server) bool { return s.SetAgent("down") == nil },
 }
-
-func untouched(*backend.Server) bool { return false }
 
 // stateUnless sets a state unless the administrative bit says already what it would say.
 func stateUnless(word string, bit backend.Admin, said bool) func(*backend.Server) bool {

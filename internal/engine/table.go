@@ -2,8 +2,6 @@ package engine
 
 import (
 	"iter"
-	"net"
-	"strconv"
 	"time"
 
 	"gatehouse/internal/backend"
@@ -53,8 +51,8 @@ func (p *proxyGen) rows(row *stats.Row, now time.Time, yield func(*stats.Row) bo
 	if p.servers == nil {
 		return true
 	}
-	for i, s := range p.servers.Servers() {
-		if !put(p.serverFacts(s, i+1)) {
+	for _, s := range p.servers.Servers() {
+		if !put(p.serverFacts(s, p.servers.ID(s))) {
 			return false
 		}
 	}
@@ -92,13 +90,17 @@ func (p *proxyGen) backendFacts() stats.BackendFacts {
 
 func (p *proxyGen) serverFacts(s *backend.Server, sid int) stats.ServerFacts {
 	x, line := s.Facts(), s.Line()
-	if line.ID != 0 {
-		sid = line.ID
-	}
 	f := stats.ServerFacts{
 		Proxy: p.cfg.Name, Name: s.Name(), IID: p.iid, SID: sid, Mode: p.cfg.Mode, Status: x.Status, Weight: x.Weight, UWeight: x.Weight,
 		Backup: line.Backup, MaxConn: s.MaxConn(), MaxQueue: line.MaxQueue, LastChange: x.LastChange, Addr: s.Address(),
 		IdleLimit: line.PoolMaxConn, Idle: int64(s.IdleConns()), Used: int64(s.Served()), Counters: s.Counters(),
+	}
+	f.Tracked, f.Cookie = s.Tracked(), line.Cookie
+	if x.Agent {
+		f.Agent = &stats.CheckFacts{
+			Status: x.AgentStatus.String(), Duration: max(0, x.AgentDuration), Desc: x.AgentStatus.Text(), Last: x.AgentInfo,
+			Rise: 1, Fall: 1, Health: x.AgentHealth, HasResult: x.AgentDuration >= 0,
+		}
 	}
 	if !x.Checked {
 		return f
@@ -125,8 +127,8 @@ func (e *Engine) ServerStates() iter.Seq[*stats.ServerState] {
 			if p.servers == nil {
 				continue
 			}
-			for i, s := range p.servers.Servers() {
-				state := p.serverState(s, i+1)
+			for _, s := range p.servers.Servers() {
+				state := p.serverState(s, p.servers.ID(s))
 				if !yield(&state) {
 					return
 				}
@@ -140,17 +142,19 @@ func (p *proxyGen) serverState(s *backend.Server, id int) stats.ServerState {
 	st := stats.ServerState{
 		Backend: p.cfg.Name, Server: s.Name(), BackendID: p.iid, ServerID: id, BackendForced: p.cfg.ID != 0, ServerForced: line.ID != 0,
 		OpState: int(x.Op), AdminState: int(x.Admin), UWeight: x.Weight, IWeight: x.InitialWeight, LastChange: x.LastChange,
-		CheckStatus: int(x.CheckStatus), CheckResult: int(x.CheckResult), CheckHealth: x.CheckHealth, SSL: line.SSL,
-		CheckPort: line.CheckPort, CheckAddr: line.CheckAddr, FQDN: line.Addr.Host,
+		CheckStatus: int(x.CheckStatus), CheckResult: int(x.CheckResult), CheckHealth: x.CheckHealth, SSL: s.TLS(),
+		CheckPort: s.CheckPort(), CheckAddr: s.CheckHost(), FQDN: line.Addr.Host, Addr: s.Host(), Port: s.Port(),
 	}
-	if line.ID != 0 {
-		st.ServerID = line.ID
+	if line.AgentCheck {
+		st.AgentAddr, st.AgentPort = line.AgentAddr, s.AgentPort()
+		if host := s.AgentHost(); host != s.Host() {
+			st.AgentAddr = host
+		}
 	}
-	if host, port, err := net.SplitHostPort(s.Address()); err == nil {
-		st.Addr = host
-		st.Port, _ = strconv.Atoi(port) // our own spelling
-	} else {
-		st.Addr = s.Address()
+	for bit, on := range map[int]bool{1: x.AgentRunning, 2: x.Agent, 4: x.AgentEnabled, 16: x.Agent} {
+		if on {
+			st.AgentState |= bit
+		}
 	}
 	if !x.Checked { // what HAProxy shows of a server without checks
 		st.CheckStatus, st.CheckHealth = 1, 0
@@ -162,6 +166,31 @@ func (p *proxyGen) serverState(s *backend.Server, id int) stats.ServerState {
 		}
 	}
 	return st
+}
+
+// ServerConns yields the connections of every server in the order of the configuration.
+func (e *Engine) ServerConns() iter.Seq[*stats.ServerConns] {
+	return func(yield func(*stats.ServerConns) bool) {
+		g := e.gen.Load()
+		if g == nil {
+			return
+		}
+		for _, p := range g.proxies {
+			if p.servers == nil {
+				continue
+			}
+			for _, s := range p.servers.Servers() {
+				used := int64(s.Served())
+				c := stats.ServerConns{
+					Backend: p.cfg.Name, Server: s.Name(), BackendID: p.iid, ServerID: p.servers.ID(s), Addr: s.Host(), Port: s.Port(),
+					PurgeDelay: s.PurgeDelay(), Served: used, Used: used, UsedMax: max(used, s.Counters().Max.Load()), IdleLimit: s.Line().PoolMaxConn, Idle: int64(s.IdleConns()),
+				}
+				if !yield(&c) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Backends names the backends and listens in the order of the configuration.

@@ -19,17 +19,23 @@ func under(base, name string) string {
 // certPath is the store's name of a certificate given on a bind, server or crt-list line (surface 2.1).
 func (b *builder) certPath(name string) string { return under(b.cfg.Global.CrtBase, name) }
 
-// caFile declares a ca-file; nil after an error was told.
+// caFile declares a ca-file; nil after an error was told. Outside of a plan it is the one in memory.
 func (b *builder) caFile(name string, pos config.Pos) *cert.CAFile {
 	name = under(b.cfg.Global.CABase, name)
+	if b.plan.certs == nil {
+		return b.e.o.Store.CA(name)
+	}
 	ca, err := b.plan.certs.DeclareCA(name, b.persists(""))
 	b.trustProblem(name, pos, err)
 	return ca
 }
 
-// crlFile declares a crl-file; nil after an error was told.
+// crlFile declares a crl-file; nil after an error was told. Outside of a plan it is the one in memory.
 func (b *builder) crlFile(name string, pos config.Pos) *cert.CRLFile {
 	name = under(b.cfg.Global.CABase, name)
+	if b.plan.certs == nil {
+		return b.e.o.Store.CRL(name)
+	}
 	crl, err := b.plan.certs.DeclareCRL(name, b.persists(""))
 	b.trustProblem(name, pos, err)
 	return crl

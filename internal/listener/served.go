@@ -38,6 +38,19 @@ func (l *Listener) Served() []Served {
 	return out
 }
 
+// CloseConn closes the connection with a number; false when there is none.
+func (l *Listener) CloseConn(id uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for nc, c := range l.conns {
+		if c != nil && c.ID == id {
+			nc.Close()
+			return true
+		}
+	}
+	return false
+}
+
 // CutBefore closes the connections that were accepted before t.
 func (l *Listener) CutBefore(t time.Time) {
 	l.mu.Lock()

@@ -344,6 +344,7 @@ type ServerFacts struct {
 	Throttle        int         // per cent while starting slowly, 0 is not
 	Tracked         string      // backend/server followed
 	Check           *CheckFacts // nil: not checked
+	Agent           *CheckFacts // nil: no agent
 	Addr            string      // address:port
 	Cookie          string
 	IdleLimit       *int // pool-max-conn; nil: unlimited
@@ -368,6 +369,9 @@ func (f ServerFacts) Row(r *Row, now time.Time) {
 	r.SetInt(ColLastchg, seconds(now.Sub(f.LastChange)))
 	if f.Check != nil {
 		f.Check.cells(r)
+	}
+	if f.Agent != nil {
+		f.Agent.agentCells(r)
 	}
 	r.SetText(ColAddr, f.Addr)
 	if f.Cookie != "" {
@@ -395,6 +399,23 @@ func (f ServerFacts) limits(r *Row) {
 	}
 	if f.IdleLimit != nil {
 		r.SetInt(ColSrcIlim, int64(*f.IdleLimit))
+	}
+}
+
+// agentCells are those of an agent check.
+func (f *CheckFacts) agentCells(r *Row) {
+	r.SetInt(ColAgentRise, int64(f.Rise))
+	r.SetInt(ColAgentFall, int64(f.Fall))
+	r.SetInt(ColAgentHealth, int64(f.Health))
+	r.SetText(ColAgentStatus, f.Status)
+	if !f.HasResult {
+		return
+	}
+	r.SetText(ColAgentDesc, f.Desc)
+	r.SetText(ColLastAgt, f.Last)
+	r.SetInt(ColAgentDuration, f.Duration.Milliseconds())
+	if f.Code > 0 {
+		r.SetInt(ColAgentCode, int64(f.Code))
 	}
 }
 

@@ -177,7 +177,7 @@ func TestServerStateLine(t *testing.T) {
 	if got, want := string(s.Append(nil, testTime)), "3 be1 1 s1 127.0.0.1 0 0 10 10 1 8 2 0 6 0 0 0 - 28001 - 0 0 - - 0\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	s.FQDN, s.SSL, s.BackendForced, s.ServerForced, s.Addr, s.CheckAddr, s.CheckPort = "a.example", true, true, true, "", "::1", 9
+	s.FQDN, s.SSL, s.BackendForced, s.ServerForced, s.Addr, s.CheckAddr, s.CheckPort = "a.example", 1, true, true, "", "::1", 9
 	if got, want := string(s.Append(nil, testTime)), "3 be1 1 s1 - 0 0 10 10 1 8 2 0 6 0 1 1 a.example 28001 - 1 9 ::1 - 0\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

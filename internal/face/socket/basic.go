@@ -44,8 +44,6 @@ func sessionCommands() []Command {
 			Run:  func(_ context.Context, r *Request) { r.Msg(r.session.level.String()) }},
 		{Words: []string{"echo"}, Level: User, Modes: InMaster, Usage: "echo <text>", Help: "print text to the output",
 			Run: func(_ context.Context, r *Request) { r.Msg(r.rest(1)) }},
-		{Words: []string{"wait"}, Level: Admin, Usage: "wait {-h|<delay_ms>}",
-			Help: "wait the specified delay", Run: runWait},
 	}
 }
 
@@ -145,40 +143,4 @@ func parseDelay(text string, unit time.Duration) (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(n) * u, true
-}
-
-const waitUsage = "Usage: wait {-h|<duration>}\n" +
-	"  - '-h' displays this help\n" +
-	"  - <duration> is the maximum wait time, optionally suffixed by the unit among\n" +
-	"    'us', 'ms', 's', 'm', 'h', and 'd'. ; the default unit is milliseconds.\n"
-
-func runWait(ctx context.Context, r *Request) {
-	text := r.Args.At(1)
-	if text == "" {
-		r.Err("Expects a duration in milliseconds.")
-		return
-	}
-	if text == "-h" {
-		r.Msg(waitUsage)
-		return
-	}
-	d, ok := parseDelay(text, time.Millisecond)
-	if !ok || d < time.Millisecond {
-		r.Err("Invalid duration.")
-		return
-	}
-	if r.Args.At(2) != "" {
-		r.Err(waitUsage)
-		return
-	}
-	end := time.Now().Add(d)
-	if r.session.conn.Ended(d) || ctx.Err() != nil {
-		r.Err("Interrupted.")
-		return
-	}
-	if !pause(ctx, time.Until(end)) { // input came before the end
-		r.Err("Interrupted.")
-		return
-	}
-	r.Msg("Done.")
 }

@@ -2,6 +2,7 @@ package socket_test
 
 import (
 	"encoding/json"
+	"gatehouse/internal/stats"
 	"regexp"
 	"strings"
 	"testing"
@@ -93,7 +94,22 @@ func TestOutputOfProcessCommands(t *testing.T) {
 		"show errors fe1 response": "Total events captured on [{date}] : 3\n\n",
 		"show sess": "0x1a: proto=tcpv4 src=192.0.2.1:1000 fe=fe1 be=be1 srv=s1 ts=00 epoch=0 age=1m5s calls=1\n" +
 			"0x1b: proto=tcpv4 src=192.0.2.2:1000 fe=fe1 be=<none> srv=<none> ts=00 epoch=0 age=2s calls=1\n\n",
-		"show sess 0x1b": "0x1b: proto=tcpv4 src=192.0.2.2:1000 fe=fe1 be=<none> srv=<none> ts=00 epoch=0 age=2s calls=1\n\n",
+		"show sess older 10":     "0x1a: proto=tcpv4 src=192.0.2.1:1000 fe=fe1 be=be1 srv=s1 ts=00 epoch=0 age=1m5s calls=1\n\n",
+		"show sess older":        "Expects a minimum age (in seconds by default).\n\n",
+		"show sess older x":      "Invalid age.\n\n",
+		"show sess susp":         "\n",
+		"show sess frontend fe2": "\n",
+		"show sess frontend x":   "No such frontend.\n\n",
+		"show sess x":            "Unsupported option 'x', try 'help' for more info.\n\n",
+		"show sess 0x1c":         "Session not found.\n\n",
+		"show errors nope":       "No such proxy.\n\n",
+		"shutdown session":       "Session pointer expected (use 'show sess').\n\n",
+		"shutdown session 0x1":   "No such session (use 'show sess').\n\n",
+		"shutdown session 0x1a":  "\n",
+		"show resolvers":         "\n",
+		"show resolvers x":       "Can't find that resolvers section\n\n",
+		"show servers conn be2":  stats.ServersConnHeader + "be2/t1 5/1 127.0.0.1 28904 - 5000 2 2 3 3 0 0 1 -1 1 1\n\n",
+		"show servers conn nope": "Can't find backend.\n\n",
 	} {
 		got := regexp.MustCompile(`\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3}\]`).ReplaceAllString(ask(t, newFakeProcess(), command), "[{date}]")
 		if got != want {

