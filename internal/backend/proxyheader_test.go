@@ -148,7 +148,8 @@ func TestChecksSayProxyWhereTheTrafficDoes(t *testing.T) {
 		{config.Server{CheckSendProxy: true, CheckPort: 81}, "PROXY UNKNOWN\r\n"},
 		{config.Server{SendProxy: 2}, signature + "\x20\x00\x00\x00"},
 	} {
-		s := &Server{o: ServerOptions{Line: row.line}}
+		o := ServerOptions{Line: row.line}
+		s := &Server{o: o, where: target(o), life: newLife(o)}
 		if got := string(s.checkGreeting(a)); got != row.want {
 			t.Errorf("%+v: got %q, want %q", row.line, got, row.want)
 		}
