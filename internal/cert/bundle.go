@@ -66,10 +66,13 @@ type Bundle struct {
 // extra holds what few certificates have.
 type extra struct {
 	ocsp      []byte // DER response
-	issuer    []byte // DER of the .issuer file
-	sctl      []byte // RFC 6962 section 3.3 SignedCertificateTimestampList, as the file has it
-	dh        []byte // the DH PARAMETERS block; Go has no use for it, but a file we rewrite keeps it
-	chainFile string // where a chain from issuers-chain-path came from
+	ocspThis  time.Time
+	ocspUntil time.Time // it is not sent any more
+	stapling  bool      // a response is to be sent, see Stapling
+	issuer    []byte    // DER of the .issuer file
+	sctl      []byte    // RFC 6962 section 3.3 SignedCertificateTimestampList, as the file has it
+	dh        []byte    // the DH PARAMETERS block; Go has no use for it, but a file we rewrite keeps it
+	chainFile string    // where a chain from issuers-chain-path came from
 	temporary bool
 }
 
@@ -278,7 +281,7 @@ func (b *Bundle) peek() *x509.Certificate {
 	return c
 }
 
-// TLS returns the certificate as crypto/tls wants it, built at the first call and kept. It fails without a usable private key.
+// TLS returns the certificate as crypto/tls wants it but for the OCSP response, which is Staple's. It is built at the first call and kept. It fails without a usable private key.
 // Leaf stays nil: a server's handshake does not look at it.
 func (b *Bundle) TLS() (*tls.Certificate, error) {
 	if c := b.ready.Load(); c != nil {
@@ -296,7 +299,6 @@ func (b *Bundle) TLS() (*tls.Certificate, error) {
 	}
 	c := &tls.Certificate{Certificate: append([][]byte{b.leaf}, b.Chain()...), PrivateKey: signer}
 	if b.extra != nil {
-		c.OCSPStaple = b.extra.ocsp
 		c.SignedCertificateTimestamps = splitSCTs(b.extra.sctl)
 	}
 	b.ready.CompareAndSwap(nil, c)
@@ -389,7 +391,7 @@ func (b *Bundle) SameKey(a *Bundle) bool {
 // Equal is SamePEM, and the same OCSP response, issuer and SCT list.
 func (b *Bundle) Equal(a *Bundle) bool {
 	x, y := a.ex(), b.ex()
-	return b.SamePEM(a) && slices.Equal(a.chain, b.chain) && x.chainFile == y.chainFile && x.temporary == y.temporary &&
+	return b.SamePEM(a) && slices.Equal(a.chain, b.chain) && x.chainFile == y.chainFile && x.temporary == y.temporary && x.stapling == y.stapling &&
 		bytes.Equal(x.ocsp, y.ocsp) && bytes.Equal(x.issuer, y.issuer) && bytes.Equal(x.sctl, y.sctl)
 }
 

@@ -9,10 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/ocsp"
-
-	"crypto"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 )
 
@@ -71,47 +67,4 @@ func algorithm(c *x509.Certificate) string {
 		return fmt.Sprintf("EC%d", bits)
 	}
 	return strings.ToUpper(c.PublicKeyAlgorithm.String())
-}
-
-// OCSPKey returns the DER of the certificate's OCSP CertID (RFC 6960 section 4.1.1, SHA-1) under its issuer in the chain or the
-// extra issuer, nil when the issuer is not known.
-func (b *Bundle) OCSPKey() []byte {
-	leaf := b.peek()
-	issuer := b.findIssuer(leaf)
-	if issuer == nil {
-		return nil
-	}
-	req, err := ocsp.CreateRequest(leaf, issuer, &ocsp.RequestOptions{Hash: crypto.SHA1})
-	if err != nil {
-		return nil
-	}
-	r, err := ocsp.ParseRequest(req)
-	if err != nil {
-		return nil
-	}
-	id := struct {
-		Algorithm         pkix.AlgorithmIdentifier
-		NameHash, KeyHash []byte
-		Serial            *big.Int
-	}{pkix.AlgorithmIdentifier{Algorithm: oidSHA1, Parameters: asn1.NullRawValue}, r.IssuerNameHash, r.IssuerKeyHash, r.SerialNumber}
-	der, err := asn1.Marshal(id)
-	if err != nil {
-		return nil
-	}
-	return der
-}
-
-var oidSHA1 = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}
-
-func (b *Bundle) findIssuer(leaf *x509.Certificate) *x509.Certificate {
-	candidates := b.Chain()
-	if issuer := b.Issuer(); issuer != nil {
-		candidates = append(candidates, issuer)
-	}
-	for _, der := range candidates {
-		if c, err := x509.ParseCertificate(der); err == nil && string(c.RawSubject) == string(leaf.RawIssuer) {
-			return c
-		}
-	}
-	return nil
 }

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"unique"
-
-	"golang.org/x/crypto/ocsp"
 )
 
 // copy returns a bundle with the same content that shares nothing that is filled later.
@@ -68,32 +66,6 @@ func (b *Bundle) WithIssuer(name string, data []byte) (*Bundle, error) {
 		broken = errors.New("no start line")
 	}
 	return nil, fmt.Errorf("'%s' cannot be read or parsed: %w.", name, broken)
-}
-
-// MaxOCSP bounds an OCSP response, in bytes.
-const MaxOCSP = 64 << 10
-
-// ErrOCSPOther says that an OCSP response is about another certificate.
-var ErrOCSPOther = errors.New("OCSP single response: Certificate ID does not match any certificate or issuer.")
-
-// WithOCSP returns b with a DER response to staple. A response that does not read is refused, so is one for another serial
-// (ErrOCSPOther): a stale file beside a renewed certificate must not be served with it.
-func (b *Bundle) WithOCSP(der []byte) (*Bundle, error) {
-	if len(der) > MaxOCSP {
-		return nil, fmt.Errorf("OCSP response longer than %d bytes.", MaxOCSP)
-	}
-	r, err := ocsp.ParseResponse(der, nil)
-	var status ocsp.ResponseError
-	switch {
-	case errors.As(err, &status):
-		return nil, errors.New("OCSP response status not successful.")
-	case err != nil:
-		return nil, errors.New("Unable to parse OCSP response.")
-	case r.SerialNumber.Cmp(b.peek().SerialNumber) != 0:
-		return nil, ErrOCSPOther
-	}
-	der = bytes.Clone(der)
-	return b.change(func(x *extra) { x.ocsp = der }), nil
 }
 
 // WithSCTL returns b with a SignedCertificateTimestampList (RFC 6962 section 3.3).

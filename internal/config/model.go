@@ -67,6 +67,8 @@ type Global struct {
 	LoadExtraDelExt bool     // ssl-load-extra-del-ext
 	IssuersChain    string   // issuers-chain-path
 
+	OCSPUpdate OCSPUpdate // ocsp-update.*
+
 	BufSize       int // tune.bufsize, 0: 16384
 	MaxRewrite    int // tune.maxrewrite, 0: 1024
 	MaxHdr        int // tune.http.maxhdr, 0: 101
@@ -87,6 +89,15 @@ type Global struct {
 	HTTPClientVerifyNone bool
 	HeaderCase           map[string]string // h1-case-adjust: how a field's name, which is the key, is written
 	HeaderCaseFile       string            // h1-case-adjust-file
+}
+
+// OCSPUpdate are the global keywords on how OCSP responses are refreshed (manual section 12.7.1).
+type OCSPUpdate struct {
+	Mode     bool          // ocsp-update.mode on: what certificates do that do not say
+	Disable  bool          // ocsp-update.disable on: nothing is ever asked
+	MinDelay time.Duration // ocsp-update.mindelay, 5 min unless set
+	MaxDelay time.Duration // ocsp-update.maxdelay, 1 h unless set
+	Proxy    *Addr         // ocsp-update.httpproxy, nil: none
 }
 
 // Gatehouse is our own section (design: what HAProxy has no word for).

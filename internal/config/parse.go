@@ -133,6 +133,7 @@ func newParser(o ParseOptions) *parser {
 	}
 	p.cfg = &Config{}
 	p.cfg.Global.ACMEScheduler = true
+	p.cfg.Global.OCSPUpdate = OCSPUpdate{MinDelay: defaultOCSPMin, MaxDelay: defaultOCSPMax}
 	p.cfg.Global.ErrCodes, p.cfg.Global.FailCodes = ErrCodes(), FailCodes()
 	return p
 }
