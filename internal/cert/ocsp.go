@@ -265,6 +265,15 @@ func (b *Bundle) OCSPKey() []byte {
 	return certID(leaf, issuer, crypto.SHA1)
 }
 
+// OCSPSerial returns the serial number in a CertID as Serial prints it, "" when it does not read.
+func OCSPSerial(id []byte) string {
+	var parts ocspID
+	if rest, err := asn1.Unmarshal(id, &parts); err != nil || len(rest) > 0 || parts.Serial == nil {
+		return ""
+	}
+	return Serial(parts.Serial)
+}
+
 // OCSPRequest returns the DER of a request about the leaf, without nonce, so that responders can answer from a cache (RFC 5019); nil when the issuer
 // is not known.
 func (b *Bundle) OCSPRequest() []byte {

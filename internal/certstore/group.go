@@ -328,10 +328,16 @@ func (s *Store) prepareGroup(g *group, dot func()) ([]*saver, error) {
 		if e == nil {
 			e = &entry{name: m.name}
 		}
-		savers = append(savers, &saver{Store: s, entry: e, bundle: m.bundle})
+		v := &saver{Store: s, entry: e, bundle: m.bundle}
+		savers = append(savers, v)
 		if m.bundle == nil {
 			continue
 		}
+		var err error
+		if m.bundle, v.warnings, err = s.settleOCSP(e, m.bundle); err != nil {
+			return nil, err
+		}
+		v.bundle = m.bundle
 		uses := s.usesOf(m.name)
 		if err := checkKey(m.name, m.bundle); err != nil && len(uses) > 0 {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"gatehouse/internal/cert"
+	"gatehouse/internal/event"
 )
 
 // list is a crt-list file or a directory. Its lines slice is replaced, never changed, under Store.mu.
@@ -110,6 +111,7 @@ func (s *Store) AddLine(listName, text, by, crtBase string, dot func()) (printed
 	for _, a := range uses {
 		a.use.Add(line, b)
 	}
+	s.emit(event.CertUsed, "info", line.Cert, "line added to "+listName)
 	return line.Cert, nil
 }
 
@@ -155,7 +157,9 @@ func (s *Store) checkLine(listName, text, crtBase string) (line cert.Line, err e
 	if l.dir && (line.Options != nil || len(line.Filters) > 0 || len(line.Load) > 0) {
 		return line, fmt.Errorf("this is a directory, SSL configuration, crt-store keywords and filters are not allowed")
 	}
-	if src != nil {
+	if src != nil && e.src == nil {
+		e.said = src
+	} else if src != nil {
 		e.src = src
 	}
 	return line, nil
@@ -185,22 +189,19 @@ func (s *Store) compatibleLocked(e *entry, line cert.Line) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	have := e.src
-	if have == nil {
-		have = &Source{Name: e.name}
-	}
+	have := e.declared()
 	if len(s.uses[e.name]) == 0 {
-		if len(line.Load) == 0 {
+		if len(line.Load) == 0 && e.said == nil {
 			return nil, nil
 		}
 		one := *have
 		one.Settings, one.Attrs, one.From = src.Settings, src.Attrs, FromList
-		if e.src == nil {
+		if e.src == nil && slices.ContainsFunc(line.Load, func(l cert.LoadSetting) bool { return l.Name != "ocsp-update" }) {
 			return nil, fmt.Errorf("'%s' is not declared by the configuration, which crt-store keywords need", line.Cert)
 		}
 		return &one, nil
 	}
-	if lines := incompatible(have, &src); lines != nil {
+	if lines := incompatible(have, &src, s.rules.OCSPUpdate); lines != nil {
 		return nil, fmt.Errorf("'%s' is already instantiated with incompatible parameters:\n %s", line.Cert, strings.Join(lines, "\n"))
 	}
 	return nil, nil
@@ -227,6 +228,7 @@ func (s *Store) DelLine(listName, arg string) error {
 	for _, a := range s.listUsesOf(listName) {
 		a.use.Remove(line)
 	}
+	s.emit(event.CertUsed, "info", line.Cert, "line deleted from "+listName)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"gatehouse/internal/cert"
 	"gatehouse/internal/host"
@@ -16,6 +17,7 @@ type LoadRules struct {
 	ExtraFiles   []string // ssl-load-extra-files: all, none, bundle, sctl, ocsp, issuer, key; nil is all
 	DelExt       bool     // ssl-load-extra-del-ext
 	IssuersChain string   // issuers-chain-path
+	OCSPUpdate   bool     // ocsp-update.mode on
 	// StateDir is where versions and redo records are looked for. It need not exist; "" is the store's Options.StateDir.
 	StateDir string
 	// Ephemeral tells that CA and CRL files made at run time are not kept (persist off).
@@ -37,6 +39,8 @@ type loaded struct {
 	obsolete bool      // a kept version exists whose files have changed since
 	fromKept bool
 	notice   string
+	warning  string // one of HAProxy's
+	noIssuer string // why nothing can be stapled, which is an error under -c
 	err      error
 }
 
@@ -49,6 +53,9 @@ type loader struct {
 	issuers *cert.Issuers
 	parser  cert.Parser
 	standIn func() (*cert.Bundle, error) // the certificate that stands in for those ACME has not issued
+
+	responses map[string]bool // file names of OCSP responses in the state directory
+	now       func() time.Time
 }
 
 // reader collects the checksums of what one certificate is read from.
@@ -73,6 +80,14 @@ func (r *reader) read(path string) ([]byte, error) {
 
 // load reads one certificate, or takes the kept version that supersedes its files.
 func (l *loader) load(src *Source) loaded {
+	got := l.loadVersion(src)
+	if got.err == nil && got.bundle != nil {
+		l.staple(src, &got)
+	}
+	return got
+}
+
+func (l *loader) loadVersion(src *Source) loaded {
 	r := &reader{loader: l}
 	got := r.fromFiles(src)
 	if got.err != nil && cert.IsMismatch(got.err) {
@@ -125,7 +140,7 @@ func (r *reader) fromFiles(src *Source) loaded {
 	b, err := r.parser.Parse(src.File, data)
 	if err == nil {
 		if src.explicit() {
-			b, err = r.explicitFiles(src, b, &got.paths)
+			b, err = r.explicitFiles(src, b, &got)
 		} else {
 			b, err = r.extraFiles(src, b, &got)
 		}
@@ -181,31 +196,22 @@ func (r *reader) extraFiles(src *Source, b *cert.Bundle, got *loaded) (*cert.Bun
 			return nil, fmt.Errorf(" '%s' is present but cannot be read or parsed: %s.", got.paths.sctl, host.Strerror(err))
 		}
 	}
-	return r.extraOCSP(base, b, got)
+	return r.extraOCSP(src, base, b, got)
 }
 
-func (r *reader) extraOCSP(base string, b *cert.Bundle, got *loaded) (*cert.Bundle, error) {
+func (r *reader) extraOCSP(src *Source, base string, b *cert.Bundle, got *loaded) (*cert.Bundle, error) {
 	if !r.rules.extra("ocsp") {
 		return b, nil
 	}
 	got.paths.ocsp = base + ".ocsp"
 	data, err := r.read(got.paths.ocsp)
 	if err == nil {
-		with, oerr := b.WithOCSP(data)
-		switch {
-		case errors.Is(oerr, cert.ErrOCSPOther):
-			// Left behind by a renewal: stapling it would break every handshake that checks it.
-			got.notice = fmt.Sprintf("'%s' is the OCSP response of another certificate and is not sent with '%s'", got.paths.ocsp, got.paths.crt)
-		case oerr != nil:
-			err = oerr
-		default:
-			b = with
-		}
+		b = got.withOCSP(b, got.paths.ocsp, data)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("'%s': %s", got.paths.ocsp, host.Strerror(err))
 	}
-	if b.OCSP() == nil || !r.rules.extra("issuer") {
+	if b.OCSP() == nil && !src.updates(r.rules.OCSPUpdate) || !r.rules.extra("issuer") {
 		return b, nil
 	}
 	got.paths.issuer = base + ".issuer"
@@ -220,7 +226,8 @@ func (r *reader) extraOCSP(base string, b *cert.Bundle, got *loaded) (*cert.Bund
 }
 
 // explicitFiles reads the files that load keywords name.
-func (r *reader) explicitFiles(src *Source, b *cert.Bundle, p *paths) (*cert.Bundle, error) {
+func (r *reader) explicitFiles(src *Source, b *cert.Bundle, got *loaded) (*cert.Bundle, error) {
+	p := &got.paths
 	p.key, p.ocsp, p.issuer, p.sctl = src.keyPath(), src.OCSP, src.Issuer, src.SCTL
 	step := func(path string, add func(data []byte) (*cert.Bundle, error)) error {
 		if path == "" {
@@ -238,7 +245,7 @@ func (r *reader) explicitFiles(src *Source, b *cert.Bundle, p *paths) (*cert.Bun
 	}
 	err := errors.Join(
 		step(src.Key, func(d []byte) (*cert.Bundle, error) { return b.WithKey(src.Key, d) }),
-		step(src.OCSP, func(d []byte) (*cert.Bundle, error) { return b.WithOCSP(d) }),
+		step(src.OCSP, func(d []byte) (*cert.Bundle, error) { return got.withOCSP(b, src.OCSP, d), nil }),
 		step(src.Issuer, func(d []byte) (*cert.Bundle, error) { return b.WithIssuer(src.Issuer, d) }),
 		step(src.SCTL, func(d []byte) (*cert.Bundle, error) { return b.WithSCTL(d) }))
 	if err != nil {

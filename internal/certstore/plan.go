@@ -39,6 +39,7 @@ type item struct {
 type Problem struct {
 	Name, Pos, Text string
 	Fatal           bool
+	Warning         bool // HAProxy warns of it
 }
 
 // Plan starts a plan: it looks for kept versions, redo records and issuer chains.
@@ -50,11 +51,14 @@ func (s *Store) Plan(rules LoadRules) *Plan {
 	if rules.StateDir == "" {
 		rules.StateDir = s.o.StateDir
 	}
-	l := &loader{host: s.o.Host, rules: rules, standIn: s.temporary}
+	l := &loader{host: s.o.Host, rules: rules, standIn: s.temporary, now: s.o.Now}
 	var errs []error
 	var err error
 	l.overlay, err = redoLog{s.o.Host, rules.StateDir}.overlay()
 	l.kept, errs = readKept(s.o.Host, rules.StateDir, l.overlay)
+	var unread error
+	l.responses, unread = listResponses(s.o.Host, rules.StateDir)
+	errs = append(errs, unread)
 	l.issuers = &cert.Issuers{}
 	p.loader = l
 	for _, err := range append(errs, err, p.readIssuers(rules.IssuersChain)) {
@@ -89,7 +93,7 @@ func (p *Plan) readIssuers(dir string) error {
 }
 
 func (p *Plan) problem(src *Source, text string, fatal bool) {
-	p.problems = append(p.problems, Problem{src.Name, src.Pos, text, fatal})
+	p.problems = append(p.problems, Problem{Name: src.Name, Pos: src.Pos, Text: text, Fatal: fatal})
 }
 
 // Declared tells whether a name was declared.
@@ -102,7 +106,7 @@ func (p *Plan) Declare(src Source) error {
 		if src.From == FromStore {
 			return fmt.Errorf("store '%s' was already defined.", src.Name)
 		}
-		if lines := incompatible(it.src, &src); lines != nil {
+		if lines := incompatible(it.src, &src, p.loader.rules.OCSPUpdate); lines != nil {
 			return fmt.Errorf("Can't load '%s', is already defined with incompatible parameters:\n %s", src.Name, strings.Join(lines, "\n"))
 		}
 		return nil
@@ -206,7 +210,7 @@ func (p *Plan) declareLine(file string, line cert.Line, persist bool, pos string
 	}
 	src.Persist, src.Pos = persist, pos
 	if it := p.items[line.Cert]; it != nil {
-		if lines := incompatible(it.src, &src); lines != nil {
+		if lines := incompatible(it.src, &src, p.loader.rules.OCSPUpdate); lines != nil {
 			return nil, fmt.Errorf("'%s' in crt-list '%s' line %d, is already defined with incompatible parameters:\n %s", line.Cert, file, line.N, strings.Join(lines, "\n"))
 		}
 		return []cert.Line{line}, nil
@@ -262,11 +266,19 @@ func (p *Plan) read() {
 		if it.notice != "" {
 			p.problem(it.src, it.notice, false)
 		}
+		if it.noIssuer != "" {
+			p.problem(it.src, it.noIssuer, true)
+		}
+		if it.warning != "" {
+			p.problems = append(p.problems, Problem{Name: it.src.Name, Pos: it.src.Pos, Text: it.warning, Warning: true})
+		}
 		old := p.store.Bundle(it.src.Name)
 		if it.err != nil {
 			p.problem(it.src, it.err.Error(), true)
 			it.bundle = old // the last good version goes on serving
-		} else if old != nil && old.Equal(it.bundle) {
+			continue
+		}
+		if it.bundle = newestOCSP(it.bundle, old); old != nil && old.Equal(it.bundle) {
 			it.bundle = old // what serves keeps its parsed and prepared state
 		}
 	}
@@ -360,14 +372,18 @@ func (s *Store) adopt(p *Plan) map[string]*cert.Bundle {
 	defer s.mu.Unlock()
 	changed := map[string]*cert.Bundle{}
 	entries := make(map[string]*entry, len(p.items))
-	for _, it := range p.order {
-		e := &entry{name: it.src.Name, src: it.src, paths: it.paths, bundle: it.bundle, disk: diskSum(it.files)}
+	for i, it := range p.order {
+		e := &entry{name: it.src.Name, order: i, src: it.src, paths: it.paths, bundle: it.bundle, disk: diskSum(it.files)}
 		old := s.entries[e.name]
 		if old != nil && (old.seq > p.seq || old.unsaved && old.disk == e.disk) {
 			e.bundle, e.seq, e.unsaved = old.bundle, old.seq, old.unsaved
 			if e.bundle != it.bundle {
 				changed[e.name] = e.bundle
 				it.bundle = e.bundle
+			}
+		} else if old != nil {
+			if b := newestOCSP(e.bundle, old.bundle); b != e.bundle {
+				e.bundle, it.bundle, changed[e.name] = b, b, b
 			}
 		}
 		entries[e.name] = e
@@ -397,7 +413,9 @@ func (s *Store) adopt(p *Plan) map[string]*cert.Bundle {
 func (s *Store) restore(p *Plan, name string, k *kept) *entry {
 	b, err := cert.ParseArchive(name, k.body)
 	if err == nil {
-		b = p.loader.issuers.Complete(b)
+		got := loaded{bundle: p.loader.issuers.Complete(b)}
+		p.loader.staple(&Source{Name: name}, &got)
+		b = newestOCSP(got.bundle, s.bundleLocked(name))
 		if old := s.entries[name]; old != nil && old.bundle != nil && old.bundle.Equal(b) {
 			return old
 		}
@@ -415,7 +433,8 @@ func (s *Store) tidy(p *Plan) {
 			obsolete = append(obsolete, it.src.Name)
 		}
 	}
-	if len(p.loader.overlay) == 0 && len(obsolete) == 0 {
+	responses := p.unusedResponses()
+	if len(p.loader.overlay) == 0 && len(obsolete) == 0 && len(responses) == 0 {
 		return
 	}
 	dir, err := s.stateDir()
@@ -425,6 +444,9 @@ func (s *Store) tidy(p *Plan) {
 	errs := []error{redoLog{s.o.Host, dir}.recover()}
 	for _, name := range obsolete {
 		errs = append(errs, s.o.Host.Remove(keptPath(dir, name)))
+	}
+	for _, name := range responses {
+		_ = s.o.Host.Remove(responsesDir(dir) + "/" + name) // nobody reads it; the next start tries again
 	}
 	if err := errors.Join(errs...); err != nil {
 		s.redoLeft = true

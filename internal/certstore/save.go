@@ -264,7 +264,7 @@ func (v *saver) files() []fileSum {
 	if v.entry.src == nil {
 		return nil
 	}
-	l := &loader{host: v.o.Host, rules: v.rules, issuers: v.issuers, standIn: v.temporary}
+	l := &loader{host: v.o.Host, rules: v.rules, issuers: v.issuers, standIn: v.temporary, now: v.o.Now}
 	return l.load(v.entry.src).files
 }
 

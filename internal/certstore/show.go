@@ -84,11 +84,11 @@ func (s *Store) Show(name string) (string, error) {
 	fmt.Fprintf(&b, "Filename: %s%s\n", star, v.name)
 	v.files(&b)
 	ocspUpdate, jwt := "off", "off"
-	if v.src != nil && v.src.Attrs != nil {
-		if v.src.Attrs.OCSPUpdate == "on" {
+	if attrs := v.declared().Attrs; attrs != nil {
+		if attrs.OCSPUpdate == "on" {
 			ocspUpdate = "on"
 		}
-		if v.src.Attrs.JWT {
+		if attrs.JWT {
 			jwt = "on"
 		}
 	}
@@ -97,7 +97,7 @@ func (s *Store) Show(name string) (string, error) {
 		b.WriteString(cert.Describe(v.bundle))
 	}
 	b.WriteString("OCSP Response Key: ")
-	if v.bundle != nil && (v.bundle.OCSP() != nil || ocspUpdate == "on") {
+	if v.bundle != nil && v.bundle.Stapling() {
 		fmt.Fprintf(&b, "%x", v.bundle.OCSPKey())
 	}
 	b.WriteString("\n")

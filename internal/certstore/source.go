@@ -175,8 +175,9 @@ func (src *Source) kind() Origin {
 // compared are the keywords that two declarations of one name must agree on.
 var compared = []string{"key", "ocsp", "issuer", "sctl", "ocsp-update", "acme", "keytype", "curves"}
 
-// incompatible lists why a second declaration of a name cannot stand beside the first, one line each; nil when it can.
-func incompatible(first, second *Source) (lines []string) {
+// incompatible lists why a second declaration of a name cannot stand beside the first, one line each; nil when it can. mode is ocsp-update.mode on, what
+// a declaration means that does not say.
+func incompatible(first, second *Source, mode bool) (lines []string) {
 	a, b := first.kind(), second.kind()
 	switch {
 	case a == FromCrt && b == FromCrt, a == FromStore && b == FromCrt:
@@ -188,10 +189,10 @@ func incompatible(first, second *Source) (lines []string) {
 	}
 	for _, name := range compared {
 		x, y := setting(first, name), setting(second, name)
-		if x == y || name == "ocsp-update" && onValue(x) == onValue(y) {
+		if x == y || name == "ocsp-update" && updates(x, mode) == updates(y, mode) {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("- different parameter '%s' : previously %s vs %s", name, printed(name, x), printed(name, y)))
+		lines = append(lines, fmt.Sprintf("- different parameter '%s' : previously %s vs %s", name, printed(name, x, mode), printed(name, y, mode)))
 	}
 	return lines
 }
@@ -204,10 +205,13 @@ func setting(src *Source, name string) string {
 	return src.Settings[i].Arg
 }
 
-func onValue(s string) bool { return s == "on" }
+// updates is what a value of ocsp-update, or none, comes to.
+func updates(value string, mode bool) bool { return value == "on" || value == "" && mode }
 
-func printed(name, value string) string {
+func printed(name, value string, mode bool) string {
 	switch {
+	case value == "" && name == "ocsp-update" && mode:
+		return "'default' (ocsp-update.mode on)"
 	case value == "" && name == "ocsp-update":
 		return "'default' (ocsp-update.mode off)"
 	case value == "":

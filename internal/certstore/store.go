@@ -59,7 +59,9 @@ type Store struct {
 // entry is one name of the store. Apply and the transaction methods change it, under mu.
 type entry struct {
 	name    string
+	order   int     // of its declaration
 	src     *Source // how the configuration declares it; nil for a name made at run time
+	said    *Source // what `add ssl crt-list` said of a name made at run time
 	paths   paths   // files it was read from
 	bundle  *cert.Bundle
 	seq     uint64 // of the commit that brought bundle, 0: read from disk

@@ -162,6 +162,10 @@ func (s *Store) beginCommit(name string) (*entry, *cert.Bundle, error) {
 // commit is check, durable, visible for a bundle whose key was looked at. The caller holds s.write.
 func (s *Store) commit(e *entry, b *cert.Bundle, by string, dot func()) (warnings []string, err error) {
 	uses := s.usesOf(e.name)
+	b, remarks, err := s.settleOCSP(e, b)
+	if err != nil {
+		return nil, err
+	}
 	if err := checkKey(e.name, b); err != nil && (b.HasKey() || len(uses) > 0) {
 		return nil, err
 	}
@@ -186,7 +190,7 @@ func (s *Store) commit(e *entry, b *cert.Bundle, by string, dot func()) (warning
 		a.use.Publish(b)
 	}
 	s.said(e, b, by)
-	return v.warnings, nil
+	return append(remarks, v.warnings...), nil
 }
 
 // said tells of a change.

@@ -15,7 +15,7 @@ import (
 // certificates starts the plan of certificates with what the crt-store sections load.
 func (b *builder) certificates() {
 	g := &b.cfg.Global
-	b.plan.certs = b.e.o.Store.Plan(certstore.LoadRules{ExtraFiles: g.LoadExtraFiles, DelExt: g.LoadExtraDelExt, IssuersChain: g.IssuersChain, StateDir: b.e.stateDir(b.cfg), Ephemeral: !b.persists("")})
+	b.plan.certs = b.e.o.Store.Plan(certstore.LoadRules{ExtraFiles: g.LoadExtraFiles, DelExt: g.LoadExtraDelExt, IssuersChain: g.IssuersChain, StateDir: b.e.stateDir(b.cfg), OCSPUpdate: g.OCSPUpdate.Mode, Ephemeral: !b.persists("")})
 	for _, s := range b.cfg.CrtStores {
 		bases := certstore.Bases{Crt: orElse(s.CrtBase, g.CrtBase), Key: orElse(s.KeyBase, g.KeyBase)}
 		for _, l := range s.Loads {
@@ -256,6 +256,10 @@ func (b *builder) problems() {
 		text := "config : " + p.Text
 		if p.Pos != "" {
 			text = fmt.Sprintf("config : parsing [%s] : %s", p.Pos, p.Text)
+		}
+		if p.Warning {
+			b.diags.Add(config.LevelWarning, text)
+			continue
 		}
 		if !p.Fatal {
 			b.diags.Add(config.LevelNotice, text)

@@ -14,6 +14,10 @@ const (
 	CertUnsaved   Kind = "cert-unsaved"
 	// TrustCommitted: a CA or CRL file changed.
 	TrustCommitted Kind = "trust-committed"
+	CertUsed       Kind = "cert-used" // somebody uses a certificate now, or does not any more
+	OCSPDown       Kind = "ocsp-down"
+	OCSPUp         Kind = "ocsp-up"
+	OCSPRevoked    Kind = "ocsp-revoked"
 	ServerUp       Kind = "server-up"
 	ServerDown     Kind = "server-down"
 	OrderStarted   Kind = "order-started"

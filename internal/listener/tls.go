@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"gatehouse/internal/cert"
 )
@@ -74,6 +75,9 @@ func (s *server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		}
 		// Two handshakes may both have built it; both results are the same.
 		inst.Value.Store(cfg)
+	}
+	if inst.Bundle.Stapling() {
+		cfg = s.staple(hello, cfg, inst)
 	}
 	w.chose(e.Name, inst.Bundle.Leaf())
 	if cfg.ClientAuth != tls.NoClientCert {
@@ -209,6 +213,7 @@ func (s *server) build(e *cert.Entry, inst *cert.Instance) (*tls.Config, error) 
 		return nil, err
 	}
 	cfg.Certificates = []tls.Certificate{*crt}
+	cfg.Certificates[0].OCSPStaple = inst.Bundle.Staple(time.Now())
 	if !cfg.SessionTicketsDisabled && cfg.ClientAuth == tls.NoClientCert {
 		s.o.Tickets.bind(cfg, s.context(e, inst, nil))
 	}

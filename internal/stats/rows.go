@@ -152,7 +152,9 @@ func (r *Row) traffic(c *Counters) {
 	r.SetInt(ColSSLSess, c.SSLConns.Load())
 	r.SetInt(ColSSLReusedSess, c.SSLResumed.Load())
 	r.SetInt(ColSSLFailedHandshake, c.SSLFailed.Load())
-	r.zero(ColWrew, ColEint, ColSSLOCSPStaple, ColSSLFailedOCSPStaple)
+	r.SetInt(ColSSLOCSPStaple, c.SSLStapled.Load())
+	r.SetInt(ColSSLFailedOCSPStaple, c.SSLUnstapled.Load())
+	r.zero(ColWrew, ColEint)
 }
 
 // responses fills the classes of HTTP responses; TCP proxies leave them empty.

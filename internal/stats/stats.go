@@ -24,6 +24,7 @@ type Counters struct {
 	Connects, Reuses                  atomic.Int64    // connect, reuse
 	CliAborts, SrvAborts              atomic.Int64    // cli_abrt, srv_abrt
 	LastSess                          atomic.Int64    // unix nanoseconds of the last assignment, 0 never
+	SSLStapled, SSLUnstapled          atomic.Int64    // ssl_ocsp_staple, ssl_failed_ocsp_staple
 	SSLConns, SSLResumed, SSLFailed   atomic.Int64    // ssl_sess, ssl_reused_sess, ssl_failed_handshake
 	CompIn, CompOut, CompByp, CompRsp atomic.Int64    // comp_in, comp_out, comp_byp, comp_rsp
 	SessRate, ReqRate                 Rate
@@ -103,7 +104,7 @@ func (c *Counters) Clear(all bool) {
 	for _, n := range []*atomic.Int64{
 		&c.Tot, &c.BytesIn, &c.BytesOut, &c.DeniedReq, &c.DeniedRes, &c.ErrReq, &c.ErrConn, &c.ErrRes, &c.Retries, &c.Redispatches,
 		&c.Reqs, &c.Conns, &c.DeniedConn, &c.DeniedSess, &c.Intercepted, &c.Chosen, &c.Connects, &c.Reuses, &c.CliAborts, &c.SrvAborts,
-		&c.SSLConns, &c.SSLResumed, &c.SSLFailed,
+		&c.SSLConns, &c.SSLResumed, &c.SSLFailed, &c.SSLStapled, &c.SSLUnstapled,
 	} {
 		n.Store(0)
 	}
