@@ -37,9 +37,10 @@ var floors = map[string][]string{
 	// certificate wing
 	"certstore": {"cert", "event", "host", "storage"},
 	"acme":      {"cert", "config", "event", "host", "storage", "certstore"},
+	"ocsp":      {"cert", "event", "certstore"},
 	// joints
 	"engine":      {words, means, "listener", "backend", "proxy", "certstore"},
-	"face/socket": {words, "engine", "certstore", "acme", "log", "runtimeapi", "pattern", "table"},
+	"face/socket": {words, "engine", "certstore", "ocsp", "acme", "log", "runtimeapi", "pattern", "table"},
 	"app":         {"*"},
 	"gatetest":    {words, means, "certstore"},
 }
