@@ -16,6 +16,7 @@ import (
 	"gatehouse/internal/event"
 	"gatehouse/internal/face/socket"
 	"gatehouse/internal/log"
+	"gatehouse/internal/ocsp"
 )
 
 // house is the serving half of a process: the wings, the engine that joins them, and the faces. It is built bottom-up here and
@@ -24,6 +25,7 @@ type house struct {
 	o     WorkerOptions
 	store *certstore.Store
 	acme  *acme.Manager
+	ocsp  *ocsp.Updater
 	eng   *engine.Engine
 	cli   *socket.Worker
 	state stateDir
@@ -44,6 +46,9 @@ func NewHouse(o WorkerOptions) (Engine, error) {
 	h.acme = acme.New(acme.Options{
 		Store: h.store, State: h.state.open, Host: o.Host, Emit: h.emit, Log: h.log, UserAgent: "gatehouse/" + Version,
 	})
+	h.ocsp = ocsp.New(ocsp.Options{
+		Store: h.store, UserAgent: "gatehouse/" + Version, Emit: h.emit, Log: func(level, text string) { h.eng.Log(level, text) },
+	})
 	h.eng = engine.New(engine.Options{
 		Host: o.Host, Store: h.store, Parse: o.Parse, Check: h.check, Challenge: h.acme.KeyAuthorization, Notify: o.Notify, Emit: h.emit, StateDir: o.StateDir,
 		Info: processFace{h}.Info,
@@ -55,7 +60,7 @@ func NewHouse(o WorkerOptions) (Engine, error) {
 	})
 	var err error
 	h.cli, err = socket.NewWorker(socket.Options{
-		Process: processFace{h}, Certificates: certificates{h.store, h.acme}, ACME: h.acme, Patterns: h.eng.Patterns,
+		Process: processFace{h}, Certificates: certificates{h.store, h.acme}, ACME: h.acme, Staples: h.store, OCSP: h.ocsp, Patterns: h.eng.Patterns,
 		Sockets: h.socketList, Tables: h.eng.Tables, Var: h.eng.ShowVar, Sinks: h.eng.Sinks, GetSocks: h.sendSockets, Failed: h.sessionFailed,
 	})
 	return h, err
@@ -106,6 +111,7 @@ func (h *house) Apply(ctx context.Context) config.Diags {
 	})
 	h.swapStatsSocketsLocked(wanted)
 	h.acme.Update(cfg)
+	h.ocsp.Update(ocspSettings(&g.OCSPUpdate))
 	return diags
 }
 
@@ -132,6 +138,7 @@ func (h *house) Run(ctx context.Context) error {
 	var wings sync.WaitGroup
 	wings.Go(func() { acmeErr = h.acme.Run(ctx) })
 	wings.Go(func() { _ = h.store.Run(ctx) }) // its error is that of ctx
+	wings.Go(func() { _ = h.ocsp.Run(ctx) }) // returns nil
 	err := h.eng.Run(ctx)
 	stop()
 	wings.Wait()
@@ -171,6 +178,14 @@ func (h *house) emit(ev event.Event) {
 	switch ev.Kind {
 	case event.ServerUp, event.ServerDown, event.ConfigLoaded, event.ConfigRefused:
 		return
+	case event.CertUsed:
+		h.ocsp.Changed(ev.Subject)
+		return
+	case event.OCSPRevoked: // clients of the log expect the line of the update alone
+		h.o.Notify(log.StartupWord(ev.Level), ev.Text)
+		return
+	case event.CertCommitted:
+		h.ocsp.Changed(ev.Subject)
 	}
 	h.log(ev.Level, ev.Text)
 }

@@ -106,6 +106,9 @@ func (p *Plan) Declare(src Source) error {
 		if src.From == FromStore {
 			return fmt.Errorf("store '%s' was already defined.", src.Name)
 		}
+		if src.From == FromCrt && it.src.Attrs != nil && it.src.Attrs.ACME != "" {
+			return nil // one bind line says how it is issued, the others only use it
+		}
 		if lines := incompatible(it.src, &src, p.loader.rules.OCSPUpdate); lines != nil {
 			return fmt.Errorf("Can't load '%s', is already defined with incompatible parameters:\n %s", src.Name, strings.Join(lines, "\n"))
 		}

@@ -195,7 +195,7 @@ func (s *Store) commit(e *entry, b *cert.Bundle, by string, dot func()) (warning
 
 // said tells of a change.
 func (s *Store) said(e *entry, b *cert.Bundle, by string) {
-	s.emit(event.CertCommitted, "notice", e.name, fmt.Sprintf("certificate '%s' changed by %s: serial %s, for %s, until %s", e.name, by,
+	s.emit(event.CertCommitted, "info", e.name, fmt.Sprintf("certificate '%s' changed by %s: serial %s, for %s, until %s", e.name, by,
 		b.Serial(), some(b.Names), cert.Date(b.NotAfter)))
 }
 

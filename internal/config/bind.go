@@ -69,7 +69,7 @@ func ParseMasterSocket(text string) (*Bind, error) {
 
 // bindAddrs parses the address word and resolves its names, when there is a way to.
 func (p *parser) bindAddrs(text string) ([]Addr, error) {
-	addrs, err := ParseAddr(text, AddrBind)
+	addrs, err := ParseAddr(p.expandAddr(text), AddrBind)
 	if err != nil {
 		return nil, err
 	}

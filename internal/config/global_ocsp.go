@@ -49,7 +49,7 @@ func (p *parser) globalOCSPProxy(s *statement) {
 	if p.tooMany(s, 1, 0) {
 		return
 	}
-	addrs, err := ParseAddr(s.arg(1), AddrServer)
+	addrs, err := ParseAddr(p.expandAddr(s.arg(1)), AddrServer)
 	switch {
 	case err != nil:
 		p.alert("ocsp-update: Failed to parse destination address in %v", err)

@@ -160,7 +160,7 @@ func (p *parser) logAddr(l Log, text string) (Log, error) {
 	case strings.HasPrefix(text, "backend@"):
 		return l, fmt.Errorf("log target '%s' is not supported", text)
 	}
-	addrs, err := ParseAddr(text, AddrLog)
+	addrs, err := ParseAddr(p.expandAddr(text), AddrLog)
 	if err != nil {
 		return l, err
 	}

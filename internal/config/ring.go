@@ -157,7 +157,7 @@ func (p *parser) ringServer(s *statement) {
 		return
 	}
 	l.desc = "'server " + p.ring.Name + "/" + s.arg(1) + "' : "
-	addrs, err := ParseAddr(s.arg(2), AddrServer)
+	addrs, err := ParseAddr(p.expandAddr(s.arg(2)), AddrServer)
 	if err == nil {
 		err = p.resolve(addrs)
 	}

@@ -62,7 +62,7 @@ func (p *parser) proxyServer(s *statement) {
 	l.Server = cloneServer(p.state[p.px].server)
 	l.Name, l.Pos, l.DefaultSSL = s.arg(1), s.pos, l.SSL
 	l.desc = fmt.Sprintf("'server %s/%s' : ", p.px.Name, l.Name)
-	addrs, err := ParseAddr(s.arg(2), AddrServer)
+	addrs, err := ParseAddr(p.expandAddr(s.arg(2)), AddrServer)
 	if err != nil {
 		p.serverAlert(l, "%s", err)
 		return

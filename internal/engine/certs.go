@@ -136,10 +136,8 @@ func (b *builder) addCrt(n *bindGen, path string, pos config.Pos, explicitDefaul
 			return
 		}
 	}
-	if !b.plan.certs.Declared(path) || settings != nil {
-		if !b.declare(path, path, pos, settings) {
-			return
-		}
+	if !b.declare(path, path, pos, settings) {
+		return
 	}
 	b.addEntry(n, &cert.Entry{Name: path, Default: explicitDefault})
 }

@@ -18,6 +18,9 @@ func (w *Worker) commands() []Command {
 	if w.o.Certificates != nil {
 		all = append(all, w.certCommands(), w.transactionCommands(), w.listCommands(), w.trustCommands())
 	}
+	if w.o.Staples != nil && w.o.OCSP != nil {
+		all = append(all, w.ocspCommands())
+	}
 	if w.o.ACME != nil {
 		all = append(all, w.acmeCommands())
 	}

@@ -22,6 +22,9 @@ type Options struct {
 	Process      Process
 	Certificates Certificates
 	ACME         ACME
+	// Staples and OCSP are behind the commands on OCSP responses; without them these do not exist.
+	Staples Staples
+	OCSP    OCSP
 	// Patterns returns the ACLs and maps of the configuration that serves, or nil; without it there are no commands for them.
 	Patterns func() *pattern.Refs
 	// Sockets lists the stats sockets of the configuration, in order, for show cli sockets; nil shows none.
