@@ -69,19 +69,22 @@ func splitLong(data []byte) ([]block, error) {
 // cleanBlock is readBlock for a block of nothing but base64, as most are; false leaves it to that.
 func cleanBlock(kind string, data []byte, begin int) (b block, rest []byte, n int, ok bool) {
 	end := bytes.Index(data, []byte("\n-----END "))
-	if end < 0 || !isBase64Lines(data[:end]) {
+	if end < 0 {
+		return block{}, nil, 0, false
+	}
+	size, ok := decodedLen(data[:end])
+	if !ok {
 		return block{}, nil, 0, false
 	}
 	text, rest := cutLine(data[end+1:])
 	if is, ok := marker(text, "-----END "); !ok || is != kind {
 		return block{}, nil, 0, false
 	}
-	der := make([]byte, base64.StdEncoding.DecodedLen(end))
-	size, err := base64.StdEncoding.Decode(der, data[:end])
-	if err != nil || size == 0 {
+	der := make([]byte, size) // no more: they are many, and stay
+	if n, err := base64.StdEncoding.Decode(der, data[:end]); err != nil || n != size {
 		return block{}, nil, 0, false
 	}
-	return block{kind: kind, der: der[:size], line: begin}, rest, bytes.Count(data[:end], []byte{'\n'}) + 3, true
+	return block{kind: kind, der: der, line: begin}, rest, bytes.Count(data[:end], []byte{'\n'}) + 3, true
 }
 
 // base64Lines are the bytes that a block without headers and blanks consists of; package base64 passes over the ends of lines.
@@ -92,13 +95,20 @@ var base64Lines = func() (set [256]bool) {
 	return set
 }()
 
-func isBase64Lines(text []byte) bool {
+// decodedLen is how many bytes a text of base64 lines stands for; false when it is none.
+func decodedLen(text []byte) (int, bool) {
+	digits, pads := 0, 0
 	for _, c := range text {
-		if !base64Lines[c] {
-			return false
+		switch {
+		case !base64Lines[c]:
+			return 0, false
+		case c == '=':
+			pads++
+		case c != '\n' && c != '\r':
+			digits++
 		}
 	}
-	return true
+	return digits * 3 / 4, digits > 0 && pads <= 2
 }
 
 // readBlock reads the lines after the BEGIN line at line begin; n counts all lines of the block.
@@ -163,8 +173,16 @@ func marker(text []byte, prefix string) (kind string, ok bool) {
 		return "", false
 	}
 	rest, ok = bytes.CutSuffix(rest, []byte("-----"))
+	for _, kind := range commonKinds {
+		if string(rest) == kind {
+			return kind, ok
+		}
+	}
 	return string(rest), ok
 }
+
+// commonKinds are shared by all blocks that bear them.
+var commonKinds = [...]string{"CERTIFICATE", "PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY"}
 
 func isCertificate(kind string) bool {
 	return kind == "CERTIFICATE" || kind == "X509 CERTIFICATE" || kind == "TRUSTED CERTIFICATE"

@@ -52,6 +52,7 @@ type loader struct {
 	kept    map[string]*kept
 	issuers *cert.Issuers
 	parser  cert.Parser
+	facts   *facts
 	standIn func() (*cert.Bundle, error) // the certificate that stands in for those ACME has not issued
 
 	responses map[string]bool // file names of OCSP responses in the state directory
@@ -137,7 +138,7 @@ func (r *reader) fromFiles(src *Source) loaded {
 		got.err = fmt.Errorf("unable to stat SSL certificate from file '%s' : %s.", src.File, host.Strerror(err))
 		return got
 	}
-	b, err := r.parser.Parse(src.File, data)
+	b, err := r.facts.parse(&r.parser, src.File, data)
 	if err == nil {
 		if src.explicit() {
 			b, err = r.explicitFiles(src, b, &got)

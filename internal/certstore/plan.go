@@ -60,6 +60,7 @@ func (s *Store) Plan(rules LoadRules) *Plan {
 	l.responses, unread = listResponses(s.o.Host, rules.StateDir)
 	errs = append(errs, unread)
 	l.issuers = &cert.Issuers{}
+	l.facts = l.readIndex(rules.StateDir)
 	p.loader = l
 	for _, err := range append(errs, err, p.readIssuers(rules.IssuersChain)) {
 		if err != nil {
@@ -366,6 +367,10 @@ func (s *Store) Apply(p *Plan, swap func()) {
 		if pr.Fatal {
 			s.emit(event.CertUnusable, "alert", pr.Name, pr.Text)
 		}
+	}
+	if !p.loader.rules.Ephemeral && p.loader.facts.stale() {
+		s.toIndex.Store(p.loader.facts)
+		s.wake()
 	}
 }
 

@@ -34,6 +34,7 @@ func (s *Store) chores(ctx context.Context) {
 	s.mu.Unlock()
 	for s.finishChunk() && ctx.Err() == nil {
 	}
+	s.writeIndex()
 }
 
 // finishChunk replaces some files of a large transaction, and lets commits pass in between.

@@ -35,8 +35,9 @@ type Store struct {
 	// leftFiles are the files of left; both under write.
 	leftFiles map[string]bool
 
-	running atomic.Bool   // Run is at work
-	wakeUp  chan struct{} // of Run
+	toIndex atomic.Pointer[facts] // what Run is to write into the index
+	running atomic.Bool           // Run is at work
+	wakeUp  chan struct{}         // of Run
 	tell    sync.Mutex
 	told    map[string]bool // under tell: what was said and is still so
 

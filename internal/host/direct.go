@@ -41,40 +41,74 @@ func (d Direct) before(step Step, name string) error {
 
 // ReadFile reads a regular file, or a pipe such as the shell's <(...) until its end.
 func (d Direct) ReadFile(name string, limit int64) ([]byte, error) {
+	fail := func(err error) ([]byte, error) { return nil, &fs.PathError{Op: "read", Path: name, Err: err} }
 	// Without O_NONBLOCK, opening a FIFO would block this thread until somebody opens the other end.
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	fd, err := retry(func() (int, error) {
+		return syscall.Open(name, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	})
 	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
+	var st syscall.Stat_t
+	if err := syscall.Fstat(fd, &st); err != nil {
+		_ = syscall.Close(fd)
+		return fail(err)
 	}
-	if info.IsDir() {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: syscall.EISDIR}
-	}
-	if info.Size() > limit {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: ErrTooLarge}
-	}
-	if !info.Mode().IsRegular() {
+	var data []byte
+	switch kind := st.Mode & syscall.S_IFMT; {
+	case kind == syscall.S_IFREG && st.Size > limit:
+		err = ErrTooLarge
+	case kind == syscall.S_IFREG:
+		// Not through os.File, whose additional calls are for the poller, which cannot watch such files: a start with many certificates
+		// consists of this.
+		data, err = readAll(st.Size, limit, func(p []byte) (int, error) { return retry(func() (int, error) { return syscall.Read(fd, p) }) })
+	case kind == syscall.S_IFDIR:
+		err = syscall.EISDIR
+	default:
+		f := os.NewFile(uintptr(fd), name)
+		defer f.Close()
 		// Files that the poller cannot watch have no deadline and need none: they do not block.
 		_ = f.SetReadDeadline(time.Now().Add(readTimeout))
-	}
-	data := make([]byte, 0, info.Size()+512)
-	for {
-		n, err := f.Read(data[len(data):cap(data)])
-		data = data[:len(data)+n]
-		if int64(len(data)) > limit {
-			return nil, &fs.PathError{Op: "read", Path: name, Err: ErrTooLarge}
-		}
-		if err == io.EOF {
-			return data, nil
-		}
-		if err != nil {
+		data, err = readAll(0, limit, f.Read)
+		if err != nil && err != ErrTooLarge {
 			return nil, err
 		}
-		if len(data) == cap(data) {
+		fd = -1
+	}
+	if fd >= 0 {
+		_ = syscall.Close(fd)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return data, nil
+}
+
+// retry makes a call again that a signal interrupted.
+func retry(call func() (int, error)) (int, error) {
+	for {
+		if n, err := call(); err != syscall.EINTR {
+			return n, err
+		}
+	}
+}
+
+// readAll reads to the end of a file whose size is known, or 0 when it is not.
+func readAll(size, limit int64, read func([]byte) (int, error)) ([]byte, error) {
+	data := make([]byte, 0, size+512)
+	for {
+		n, err := read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case int64(len(data)) > limit:
+			return nil, ErrTooLarge
+		case err == io.EOF:
+			return data, nil
+		case err != nil:
+			return nil, err
+		case n == 0 || size > 0 && len(data) < cap(data):
+			return data, nil // a regular file gives all that was asked for, except at its end
+		case len(data) == cap(data):
 			data = append(data, 0)[:len(data)]
 		}
 	}
