@@ -366,7 +366,8 @@ var missingTLS = map[string]string{
 	"crl-file": "missing CRLfile path", "ciphers": "missing cipher suite", "ciphersuites": "missing cipher suite", "curves": "missing curve suite",
 	"ecdhe": "missing named curve", "sigalgs": "missing signature algorithm list", "client-sigalgs": "missing signature algorithm list",
 	"verify": "missing verify method", "ca-ignore-err": "missing error IDs list", "crt-ignore-err": "missing error IDs list",
-	"ssl-min-ver": "missing the ssl/tls version", "ssl-max-ver": "missing the ssl/tls version",
+	"tls-ticket-keys": "missing TLS ticket keys file path",
+	"ssl-min-ver":     "missing the ssl/tls version", "ssl-max-ver": "missing the ssl/tls version",
 }
 
 func (p *parser) bindTLS(s *statement) {

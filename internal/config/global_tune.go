@@ -6,6 +6,9 @@ const maxBufSize = 16 << 20
 // maxSSLCapture bounds what every TLS connection keeps of its ClientHello.
 const maxSSLCapture = 64 << 10
 
+// maxSSLSessions bounds tune.ssl.cachesize: blocks of 200 bytes.
+const maxSSLSessions = 1 << 24
+
 // globalNumber reads the buffer and header limits.
 func (p *parser) globalNumber(s *statement) {
 	g := &p.cfg.Global
@@ -45,6 +48,10 @@ func (p *parser) globalNumber(s *statement) {
 		}
 	case "tune.ssl.capture-buffer-size", "tune.ssl.capture-cipherlist-size":
 		if g.SSLCapture = n; n < 0 || n > maxSSLCapture {
+			p.alert("'%s' expects a positive integer argument.", s.arg(0))
+		}
+	case "tune.ssl.cachesize":
+		if g.SSLCacheSize = &n; n < 0 || n > maxSSLSessions {
 			p.alert("'%s' expects a positive integer argument.", s.arg(0))
 		}
 	case "tune.http.logurilen":

@@ -69,17 +69,18 @@ type Global struct {
 
 	OCSPUpdate OCSPUpdate // ocsp-update.*
 
-	BufSize       int // tune.bufsize, 0: 16384
-	MaxRewrite    int // tune.maxrewrite, 0: 1024
-	MaxHdr        int // tune.http.maxhdr, 0: 101
-	CompLevel     int // tune.comp.maxlevel, 0: 1
-	LogURILen     int // tune.http.logurilen, 0: 1024
-	SSLCapture    int // tune.ssl.capture-buffer-size
-	CLIMaxPayload int // tune.cli.max-payload-size, 0: 16 MiB
-	SSLLifetime   time.Duration
-	StickCounters *int        // tune.stick-counters, nil: 3
-	ErrCodes      StatusCodes // http-err-codes
-	FailCodes     StatusCodes // http-fail-codes
+	BufSize       int           // tune.bufsize, 0: 16384
+	MaxRewrite    int           // tune.maxrewrite, 0: 1024
+	MaxHdr        int           // tune.http.maxhdr, 0: 101
+	CompLevel     int           // tune.comp.maxlevel, 0: 1
+	LogURILen     int           // tune.http.logurilen, 0: 1024
+	SSLCapture    int           // tune.ssl.capture-buffer-size
+	CLIMaxPayload int           // tune.cli.max-payload-size, 0: 16 MiB
+	SSLLifetime   time.Duration // tune.ssl.lifetime, 0 unset
+	SSLCacheSize  *int          // tune.ssl.cachesize, in blocks; nil unset
+	StickCounters *int          // tune.stick-counters, nil: 3
+	ErrCodes      StatusCodes   // http-err-codes
+	FailCodes     StatusCodes   // http-fail-codes
 
 	ZeroWarning          bool
 	Experimental         bool // expose-experimental-directives

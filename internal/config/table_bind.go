@@ -46,7 +46,7 @@ func bindKeywords() []Keyword {
 		tls("force-sslv3", "", 0), tls("force-tlsv10", "", 0), tls("force-tlsv11", "", 0), tls("force-tlsv12", "", 0), tls("force-tlsv13", "", 0),
 		tls("no-sslv3", "", 0), tls("no-tlsv10", "", 0), tls("no-tlsv11", "", 0), tls("no-tlsv12", "", 0), tls("no-tlsv13", "", 0),
 		tls("ssl-min-ver", "<version>", 1), tls("ssl-max-ver", "<version>", 1),
-		tls("no-tls-tickets", "", 0), tls("tls-tickets", "", 0), tls("prefer-client-ciphers", "", 0),
+		tls("no-tls-tickets", "", 0), tls("tls-tickets", "", 0), tls("tls-ticket-keys", "<file>", 1), tls("prefer-client-ciphers", "", 0),
 		tls("verify", "none|optional|required", 1),
 
 		{Name: "acme", Args: "<acme section>", args: 1, In: InBind, own: true, parse: (*parser).bindACME,
@@ -56,11 +56,12 @@ func bindKeywords() []Keyword {
 	}
 	list = append(list, Keyword{Name: "process", Args: "<set>", args: 1, In: InBind, State: Refused, Manual: "5.1", parse: (*parser).bindProcess,
 		Note: "removed from HAProxy in 2.7"})
+	list = append(list, Keyword{Name: "allow-0rtt", In: InBind, State: NoEffect, Manual: "5.1", Note: "no early data is ever taken"})
 	// Scheduling belongs to the Go runtime.
 	list = append(list, noEffect(InBind, "5.1", "guid-prefix <text>", "label <text>", "nice <number>", "shards <number>", "thread <set>")...)
-	list = append(list, refused(InBind, "5.1", "accept-netscaler-cip <magic>", "allow-0rtt", "ca-sign-file <file>", "ca-sign-pass <text>", "cc <algo>",
+	list = append(list, refused(InBind, "5.1", "accept-netscaler-cip <magic>", "ca-sign-file <file>", "ca-sign-pass <text>", "cc <algo>",
 		"generate-certificates", "idle-ping <time>", "ktls on|off", "namespace <name>", "nbconn <number>", "npn <protocols>",
-		"tcp-md5sig <key>", "tcp-ss <number>", "tcp-ut <time>", "tls-ticket-keys <file>", "transparent")...)
+		"tcp-md5sig <key>", "tcp-ss <number>", "tcp-ut <time>", "transparent")...)
 	list = append(list, hidden(refused(InBind, "5.1", "ech <dir>", "quic-cc-algo <algo>", "quic-force-retry", "quic-socket <owner>"))...)
 	slices.SortStableFunc(list, byName)
 	return list

@@ -67,6 +67,7 @@ func globalKeywords() []Keyword {
 		g("tune.comp.maxlevel", "<1..9>", "3.2", (*parser).globalCompLevel),
 		g("tune.http.maxhdr", "<1..32767>", "3.2", (*parser).globalNumber),
 		g("tune.maxrewrite", "<bytes>", "3.2", (*parser).globalNumber),
+		g("tune.ssl.cachesize", "<number>", "3.2", (*parser).globalNumber),
 		g("tune.ssl.capture-buffer-size", "<bytes>", "3.2", (*parser).globalNumber),
 		g("tune.ssl.capture-cipherlist-size", "<bytes>", "3.2", (*parser).globalNumber),
 		g("tune.ssl.lifetime", "<time>", "3.2", (*parser).globalLifetime),
@@ -105,7 +106,7 @@ func globalKeywords() []Keyword {
 		"tune.pipesize", "tune.pool-high-fd-ratio", "tune.pool-low-fd-ratio", "tune.pt.zero-copy-forwarding", "tune.rcvbuf.backend",
 		"tune.rcvbuf.client", "tune.rcvbuf.frontend", "tune.rcvbuf.server", "tune.recv_enough", "tune.renice.runtime", "tune.renice.startup",
 		"tune.ring.queues", "tune.runqueue-depth", "tune.sched.low-latency", "tune.sndbuf.backend", "tune.sndbuf.client", "tune.sndbuf.frontend",
-		"tune.sndbuf.server", "tune.ssl.cachesize", "tune.ssl.force-private-cache",
+		"tune.sndbuf.server", "tune.ssl.force-private-cache",
 		"tune.ssl.hard-maxrecord", "tune.ssl.maxrecord", "tune.ssl.ssl-ctx-cache-size", "tune.streams-elasticity",
 		"tune.takeover-other-tg-connections", "tune.vars.check-max-size", "tune.vars.global-max-size", "tune.vars.proc-max-size",
 		"tune.vars.reqres-max-size", "tune.vars.sess-max-size", "tune.vars.txn-max-size", "tune.zlib.memlevel", "tune.zlib.windowsize")...)

@@ -35,7 +35,8 @@ func serverKeywords() []Keyword {
 		tls("no-ssl-reuse", "", 0), tls("ssl-reuse", "", 0), tls("renegotiate", "", 0), tls("no-renegotiate", "", 0),
 	}
 	list = append(list, noEffect(InServer, "5.2", "guid <text>", "no-check-reuse-pool", "no-check-sni-auto", "no-tfo")...)
-	list = append(list, refused(InServer, "5.2", "allow-0rtt", "cc <algo>",
+	list = append(list, Keyword{Name: "allow-0rtt", In: InServer, State: NoEffect, Manual: "5.2", Note: "no early data is ever sent"})
+	list = append(list, refused(InServer, "5.2", "cc <algo>",
 		"check-alpn <protocols>", "check-pool-conn-name <name>", "check-proto <name>", "check-reuse-pool", "check-sni-auto",
 		"check-via-socks4", "error-limit <number>", "hash-key <key>", "healthcheck <name>", "idle-ping <time>", "init-state <state>", "ktls on|off",
 		"log-bufsize <bytes>", "log-proto <name>", "namespace <name>", "non-stick", "npn <protocols>", "observe <mode>", "on-error <mode>",

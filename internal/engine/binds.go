@@ -24,7 +24,8 @@ type bindGen struct {
 	index    *cert.Index   // nil: clear
 	tls      *cert.Options // nil: clear
 	entries  []*bindEntry
-	lists    []string // crt-lists and directories that fill the index
+	lists    []string          // crt-lists and directories that fill the index
+	tickets  *listener.Tickets // of tls-ticket-keys; nil: the process's
 	counters *stats.Counters
 	limit    *listener.Limit
 	errorLog func(c *stream.Conn, text string)
@@ -86,6 +87,9 @@ func (b *builder) bindTLS(g *proxyGen, n *bindGen) {
 		b.diags.Alert(n.cfg.Pos, "'bind %s' : %v", n.cfg.Text, err)
 	}
 	b.trust(opts, n.cfg.Pos)
+	if opts.TicketKeys != "" {
+		n.tickets = b.ticketKeys(opts.TicketKeys, n.cfg.Pos, fmt.Sprintf("'bind %s' in section '%s'", n.cfg.Text, g.cfg.Kind))
+	}
 	strict := n.cfg.StrictSNI
 	if opts.StrictSNI != nil {
 		strict = *opts.StrictSNI
@@ -98,7 +102,7 @@ func (b *builder) bindTLS(g *proxyGen, n *bindGen) {
 func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
 	p, cfg := x.cfg, e.gen.Load().cfg
 	o := listener.Options{
-		Frontend: p.Name, Name: b.name, ID: b.id, Index: b.index, TLS: b.tls, HTTP: p.Mode == "http", AcceptProxy: b.cfg.AcceptProxy, Tickets: e.tickets,
+		Frontend: p.Name, Name: b.name, ID: b.id, Index: b.index, TLS: b.tls, HTTP: p.Mode == "http", AcceptProxy: b.cfg.AcceptProxy, Tickets: e.tickets, Sessions: e.sessions,
 		CA: e.o.Store.CA, CRL: e.o.Store.CRL,
 		DefaultCiphers: cfg.Global.DefaultBindCiphers, DefaultCurves: cfg.Global.DefaultBindCurves,
 		CaptureHello:     cfg.Global.SSLCapture,
@@ -107,6 +111,9 @@ func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
 		Counters: &x.front.counters, Own: b.counters,
 		Admit: x.front.handle.Admit, Serve: x.front.handle.Serve, ErrorLog: b.errorLog,
 		Log: func(level, text string) { e.o.Notify(log.StartupWord(level), text) },
+	}
+	if b.tickets != nil {
+		o.Tickets = b.tickets
 	}
 	if o.HandshakeTimeout == 0 {
 		o.HandshakeTimeout = p.TimeoutClient

@@ -94,6 +94,7 @@ func (e *Engine) FillInfo(i *stats.Info) {
 	}
 	i.SessRate, i.MaxSessRate = i.ConnRate, i.MaxConnRate
 	i.CumStreams = i.CumReq
+	i.SSLCacheLookups, i.SSLCacheMisses = e.sessions.Counts()
 	if i.CumSSL > 0 {
 		i.SSLReusePercent = 100 * resumed / i.CumSSL
 	}

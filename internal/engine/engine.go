@@ -56,6 +56,8 @@ type Engine struct {
 	started time.Time
 	group   group
 	tickets *listener.Tickets
+	// sessions are those of bind lines without tickets.
+	sessions *listener.Sessions
 
 	plan *plan // loaded, waiting for Apply
 
@@ -88,12 +90,14 @@ type generation struct {
 	tables   []*tableUse     // stick tables, the last one of the configuration first
 	detach   []func()        // ends the uses of lists and of servers' certificates
 	pinned   map[string]bool // servers, as backend/server, that rules name: they cannot be deleted
+	// ticketFiles are in the order of the configuration.
+	ticketFiles []*TicketFile
 }
 
 // New makes an engine without a generation.
 func New(o Options) *Engine {
 	return &Engine{
-		o: o, started: time.Now(), tickets: listener.NewTickets(),
+		o: o, started: time.Now(), tickets: listener.NewTickets(), sessions: listener.NewSessions(),
 		sockets: map[string]*socket{}, logs: map[string]*logTarget{}, front: map[string]*front{}, rings: map[string]*ring{}, builtin: builtinRings(), drained: make(chan struct{}),
 	}
 }

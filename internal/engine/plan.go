@@ -134,6 +134,7 @@ func (b *builder) build() {
 		}
 	}
 	b.tracks()
+	b.numberTickets()
 	b.plan.patterns.Finish(b.cfg.Files)
 	b.problems()
 }

@@ -37,8 +37,10 @@ type Options struct {
 	HTTP  bool          // mode http: ALPN defaults to http/1.1
 	// AcceptProxy demands a PROXY header, of version 1 or 2, before anything else.
 	AcceptProxy bool
-	// Tickets are the process's session ticket keys; nil sends no tickets.
+	// Tickets are the keys of session tickets, the process's or those of the line's tls-ticket-keys; nil sends no tickets.
 	Tickets *Tickets
+	// Sessions keep sessions where tickets are off; nil keeps none.
+	Sessions *Sessions
 	// CA and CRL return the files that verification names, as they are now. nil, or a nil result, refuses every client certificate.
 	CA  func(name string) *cert.CAFile
 	CRL func(name string) *cert.CRLFile

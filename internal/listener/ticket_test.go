@@ -21,13 +21,18 @@ func (c *oneCache) Put(_ string, s *tls.ClientSessionState) {
 }
 
 func TestSessionIsResumedOnlyWhereNothingChanged(t *testing.T) {
-	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+	on, off := true, false
+	for _, how := range []struct {
+		version uint16
+		tickets *bool
+	}{{tls.VersionTLS12, &on}, {tls.VersionTLS13, &on}, {tls.VersionTLS12, &off}, {tls.VersionTLS13, &off}} {
+		version := how.version
 		ca, clients := newAuthority(t, "ca"), newAuthority(t, "clients")
 		x := index(false, ca.bundle(t, "a.test", "other.test"), ca.bundle(t, "b.test"))
 		x.Add(&cert.Entry{Name: "mtls", Line: 3, Options: &cert.Options{Verify: "optional", CAFile: "clients"}}, ca.bundle(t, "m.test"))
 		files := map[string]*cert.CAFile{"clients": clients.caFile(t, "clients")}
 		tickets := NewTickets()
-		o := Options{Frontend: "fe", Name: "b1", TLS: &cert.Options{}, Index: x, Tickets: tickets, CA: func(n string) *cert.CAFile { return files[n] }}
+		o := Options{Frontend: "fe", Name: "b1", TLS: &cert.Options{TLSTickets: how.tickets}, Index: x, Tickets: tickets, Sessions: NewSessions(), CA: func(n string) *cert.CAFile { return files[n] }}
 		r := start(t, o)
 		o.Name = "b2"
 		o.Index = cert.NewIndex(false)
@@ -98,26 +103,26 @@ func TestNoTicketsMeansFullHandshakes(t *testing.T) {
 func TestTicketKeysRotateDaily(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := NewTickets()
-		ticket := k.seal([]byte("state"), []byte("here"))
-		if k.open(ticket, []byte("elsewhere")) != nil {
+		ticket := k.keep([]byte("state"), []byte("here"))
+		if k.find(ticket, []byte("elsewhere")) != nil {
 			t.Error("opened in another context")
 		}
 		time.Sleep(25 * time.Hour)
-		fresh := k.seal([]byte("state"), []byte("here"))
-		if string(fresh[:8]) == string(ticket[:8]) {
+		fresh := k.keep([]byte("state"), []byte("here"))
+		if string(fresh[:16]) == string(ticket[:16]) {
 			t.Error("the key was not replaced after a day")
 		}
-		if string(k.open(ticket, []byte("here"))) != "state" || string(k.open(fresh, []byte("here"))) != "state" {
+		if string(k.find(ticket, []byte("here"))) != "state" || string(k.find(fresh, []byte("here"))) != "state" {
 			t.Error("a ticket of today or yesterday was not taken")
 		}
 		time.Sleep(24 * time.Hour)
-		if k.open(ticket, []byte("here")) != nil {
+		if k.find(ticket, []byte("here")) != nil {
 			t.Error("a ticket was taken two days later")
 		}
 		for i := range fresh {
 			bad := append([]byte(nil), fresh...)
 			bad[i] ^= 1
-			if k.open(bad, []byte("here")) != nil || k.open(fresh[:i], []byte("here")) != nil {
+			if k.find(bad, []byte("here")) != nil || k.find(fresh[:i], []byte("here")) != nil {
 				t.Fatalf("a ticket changed or cut at byte %d was taken", i)
 			}
 		}

@@ -156,8 +156,22 @@ func (s *server) template(e *cert.Entry) (*tls.Config, error) {
 	case "required":
 		cfg.ClientAuth = tls.RequireAnyClientCert
 	}
-	cfg.SessionTicketsDisabled = s.o.Tickets == nil || (o.TLSTickets != nil && !*o.TLSTickets)
+	cfg.SessionTicketsDisabled = s.keeper(&o) == nil
 	return cfg, nil
+}
+
+// keeper is what carries the sessions of an entry to later connections; nil: nothing does. Where tickets are off, sessions stay in memory and the client gets their
+// number. TLS 1.2 clients get it in a ticket too, because crypto/tls knows no session ids.
+func (s *server) keeper(o *cert.Options) keeper {
+	switch {
+	case o.TLSTickets != nil && !*o.TLSTickets:
+		if s.o.Sessions.On() {
+			return s.o.Sessions
+		}
+	case s.o.Tickets != nil:
+		return s.o.Tickets
+	}
+	return nil
 }
 
 func first(a, b string) string {
@@ -214,10 +228,19 @@ func (s *server) build(e *cert.Entry, inst *cert.Instance) (*tls.Config, error) 
 	}
 	cfg.Certificates = []tls.Certificate{*crt}
 	cfg.Certificates[0].OCSPStaple = inst.Bundle.Staple(time.Now())
-	if !cfg.SessionTicketsDisabled && cfg.ClientAuth == tls.NoClientCert {
-		s.o.Tickets.bind(cfg, s.context(e, inst, nil))
+	if cfg.ClientAuth == tls.NoClientCert {
+		o := e.Options.Merge(s.o.TLS)
+		s.resumable(cfg, &o, e, inst, nil)
 	}
 	return cfg, nil
+}
+
+// resumable lets sessions of cfg be resumed in their context, where anything carries them.
+func (s *server) resumable(cfg *tls.Config, o *cert.Options, e *cert.Entry, inst *cert.Instance, t *trust) {
+	k := s.keeper(o)
+	if cfg.SessionTicketsDisabled = k == nil; k != nil {
+		bind(cfg, k, s.context(e, inst, t))
+	}
 }
 
 // verifying is the configuration of one handshake that asks for a client certificate. It is the connection's own, because
@@ -234,9 +257,7 @@ func (s *server) verifying(shared *tls.Config, e *cert.Entry, inst *cert.Instanc
 	cfg.VerifyConnection = func(state tls.ConnectionState) error {
 		return w.verify(t, &o, state.PeerCertificates)
 	}
-	if !cfg.SessionTicketsDisabled {
-		s.o.Tickets.bind(cfg, s.context(e, inst, t))
-	}
+	s.resumable(cfg, &o, e, inst, t)
 	return cfg
 }
 

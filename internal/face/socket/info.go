@@ -30,6 +30,9 @@ func (w *Worker) commands() []Command {
 	if w.o.Tables != nil {
 		all = append(all, w.tableCommands())
 	}
+	if w.o.Tickets != nil {
+		all = append(all, w.ticketCommands())
+	}
 	if w.o.Sinks != nil {
 		all = append(all, w.eventCommands())
 	}

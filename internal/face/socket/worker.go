@@ -35,6 +35,8 @@ type Options struct {
 	Var func(name string) (kind, text string, found bool)
 	// Tables lists the stick tables, in the order in which they are shown; nil: there are no commands for them.
 	Tables func() []*table.Table
+	// Tickets lists the tls-ticket-keys files; nil: there are no commands for them.
+	Tickets func() []*engine.TicketFile
 	// Sinks lists the places that events go to, for show events; nil: there is no such command.
 	Sinks func() []engine.Sink
 	// Extra are commands of other rooms.
