@@ -250,6 +250,7 @@ func keywordFilesIn(t testing.TB, dir string) {
 		"site.pem": b.FilePEM(true), "ca.pem": b.CertPEM(), "crl.pem": emptyCRL(t), "sites.list": []byte("site.pem\n"), "m.map": []byte("1 1\n"),
 		"n-n.map": []byte("1 1\n"), "n-ip.map": []byte("1 192.0.2.1\n"), "ip-n.map": []byte("192.0.2.0/24 1\n"), "ip-ip.map": []byte("192.0.2.0/24 192.0.2.1\n"), "503.http": []byte("HTTP/1.1 503 x\n\n"),
 		"page.txt": []byte("x"), "case.txt": []byte("host Host\n"),
+		"ticket.keys": []byte(strings.Repeat(strings.Repeat("A", 64)+"\n", 3)),
 	} {
 		if err := errors.Join(os.WriteFile(filepath.Join(dir, name), data, 0o600)); err != nil {
 			t.Fatal(err)
