@@ -62,6 +62,7 @@ func NewHouse(o WorkerOptions) (Engine, error) {
 	h.cli, err = socket.NewWorker(socket.Options{
 		Process: processFace{h}, Certificates: certificates{h.store, h.acme}, ACME: h.acme, Staples: h.store, OCSP: h.ocsp, Patterns: h.eng.Patterns,
 		Sockets: h.socketList, Tables: h.eng.Tables, Var: h.eng.ShowVar, Sinks: h.eng.Sinks, Tickets: h.eng.TicketFiles, GetSocks: h.sendSockets, Failed: h.sessionFailed,
+		SavePattern: h.savePattern,
 	})
 	return h, err
 }

@@ -133,12 +133,13 @@ func (w policyWriter) use(cfg *config.Config, use config.CrtUse) {
 	}
 }
 
-// list allows what the lines of a crt-list name; the list itself is never written.
+// list allows a crt-list, which add and del ssl crt-list edit, and what its lines name.
 func (w policyWriter) list(cfg *config.Config, path string) {
 	if info, err := w.h.Stat(path); err == nil && info.Mode.IsDir() {
 		w.certificate(path)
 		return
 	}
+	w.file(path)
 	data, err := w.h.ReadFile(path, host.MaxFile)
 	if err != nil {
 		return // the worker reports it

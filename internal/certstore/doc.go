@@ -11,10 +11,12 @@
 // is kept in the state directory; there it carries the checksums of the files it supersedes and wins until one of them changes.
 // Several files are replaced together through a redo log.
 //
-// Lines that `add ssl crt-list` puts into a crt-list file, and every `del ssl crt-list`, last until the next reload, as in HAProxy: the file
-// is the operator's, may be generated, and carries comments and an order that an insertion of ours would disturb. A certificate
-// added to a directory is there after a restart because its file is.
+// A line that `add ssl crt-list` adds is put at the end of the list's file, one that `del ssl crt-list` removes is taken out of it; comments and
+// order stay. A certificate added to a directory is there after a restart because its file is.
+//
+// Durable comes before visible with one exception: a disk that is full or read-only does not keep a certificate from being served, because the one
+// before may be about to expire. The answer, `show ssl cert` and the log say so, and Run tries again until it is on disk.
 //
 // Methods of Store may be called by any goroutine; changes wait for each other, readers do not wait for the disk. A Plan belongs to
-// one goroutine. Nothing here starts a goroutine that outlives the call.
+// one goroutine. Run is the one long-running part: large redo records, debts, history, the watch over files.
 package certstore

@@ -466,6 +466,7 @@ func (s *Store) publishGroup(savers []*saver, by string) {
 		e := v.entry
 		if v.bundle != nil {
 			e.bundle, e.seq, e.unsaved, e.disk = v.bundle, s.seq, v.unsaved, v.disk
+			s.oweLocked(e, v.reason, false)
 		}
 		if s.entries[e.name] == nil {
 			s.entries[e.name] = e

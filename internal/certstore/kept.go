@@ -132,4 +132,10 @@ func readKept(h host.Host, dir string, o overlay) (map[string]*kept, []error) {
 }
 
 // wins tells whether the version supersedes what the files hold now.
-func (k *kept) wins(files []fileSum) bool { return slices.Equal(k.files, files) }
+// One of a name that no file held is older than any file that has appeared since.
+func (k *kept) wins(files []fileSum) bool {
+	if len(k.files) == 0 {
+		return !slices.ContainsFunc(files, func(f fileSum) bool { return f.sum != absent })
+	}
+	return slices.Equal(k.files, files)
+}

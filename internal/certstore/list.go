@@ -13,10 +13,15 @@ import (
 
 // list is a crt-list file or a directory. Its lines slice is replaced, never changed, under Store.mu.
 type list struct {
-	name  string
-	dir   bool
-	lines []cert.Line
-	count int // line numbers given so far
+	name string
+	file string // as it is opened
+	// crtBase is what was put before the names of its lines.
+	crtBase string
+	dir     bool
+	// persist: changes are written into the file.
+	persist bool
+	lines   []cert.Line
+	count   int // line numbers given so far
 }
 
 // Lists returns the names of all crt-lists and directories, sorted.
@@ -80,7 +85,7 @@ func (s *Store) listedLocked(name string) bool {
 // AddLine adds one line, a crt-list line or only a certificate's name, to a list (`add ssl crt-list`, surface 2.8). crtBase is put before a relative name.
 // printed is the certificate's name for the answer. dot is called for each bind line that took it. Errors are *Error.
 //
-// The line of a crt-list file is not written into that file, see the package comment; a directory finds the certificate's file by itself.
+// The line is in the list's file before it counts; a directory finds the certificate's file by itself.
 func (s *Store) AddLine(listName, text, by, crtBase string, dot func()) (printed string, err error) {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -102,8 +107,17 @@ func (s *Store) AddLine(listName, text, by, crtBase string, dot func()) (printed
 			return line.Cert, failed(err)
 		}
 	}
-	s.mu.Lock()
+	s.mu.RLock()
 	l := s.lists[listName]
+	s.mu.RUnlock()
+	warning, err := s.saveAdded(l, text)
+	if err != nil {
+		return line.Cert, failed(err)
+	}
+	if warning != "" {
+		s.emit(event.CertUnsaved, "warning", listName, warning)
+	}
+	s.mu.Lock()
 	l.count++
 	line.N = l.count
 	l.lines = append(slices.Clip(l.lines), line)
@@ -207,8 +221,8 @@ func (s *Store) compatibleLocked(e *entry, line cert.Line) (*Source, error) {
 	return nil, nil
 }
 
-// DelLine removes a line from a list; arg is CERT or CERT:LINE (`del ssl crt-list`). The certificate stays in the store, and files are left
-// alone: after a reload the line is back. Errors are *Error.
+// DelLine removes a line from a list; arg is CERT or CERT:LINE (`del ssl crt-list`). The certificate stays in the store. The line is
+// gone from the list's file before it stops to count; a directory's file is left alone, so its line is back after a reload. Errors are *Error.
 func (s *Store) DelLine(listName, arg string) error {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -220,8 +234,17 @@ func (s *Store) DelLine(listName, arg string) error {
 	if err != nil {
 		return refuse(strings.Split("Can't delete the entry: "+err.Error(), "\n")...)
 	}
-	s.mu.Lock()
+	s.mu.RLock()
 	l := s.lists[listName]
+	s.mu.RUnlock()
+	warning, err := s.saveRemoved(l, line)
+	if err != nil {
+		return &Error{Lines: []string{"Can't delete the entry: " + err.Error()}, cause: err}
+	}
+	if warning != "" {
+		s.emit(event.CertUnsaved, "warning", listName, warning)
+	}
+	s.mu.Lock()
 	i := slices.IndexFunc(l.lines, func(have cert.Line) bool { return have.Cert == line.Cert && have.N == line.N })
 	l.lines = slices.Delete(slices.Clone(l.lines), i, i+1)
 	s.mu.Unlock()

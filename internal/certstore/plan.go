@@ -170,13 +170,13 @@ func (p *Plan) DeclareList(file, crtBase string, persist bool) ([]cert.Line, []e
 	if l := p.lists[name]; l != nil {
 		return l.lines, nil
 	}
-	data, err := p.loader.host.ReadFile(file, maxList)
+	data, err := readOver(p.store.o, p.loader.rules.StateDir, file, maxList)
 	if err != nil {
 		return nil, []error{fmt.Errorf("cannot open file '%s' : %s", file, host.Strerror(err))}
 	}
 	lines, err := cert.ParseList(file, data)
 	errs := unjoin(err)
-	l := &list{name: name, count: strings.Count(string(data), "\n")}
+	l := &list{name: name, file: file, crtBase: crtBase, persist: persist, count: strings.Count(string(data), "\n")}
 	for _, line := range lines {
 		line.Cert = WithBase(crtBase, line.Cert)
 		pos := fmt.Sprintf("%s:%d", file, line.N)
@@ -411,6 +411,12 @@ func (s *Store) adopt(p *Plan) map[string]*cert.Bundle {
 			delete(s.pending, name)
 		}
 	}
+	for name := range s.debts {
+		if e := entries[name]; e == nil || !e.unsaved {
+			delete(s.debts, name)
+		}
+	}
+	clear(s.fileDebts) // the files were read anew
 	s.entries, s.lists, s.dirs = entries, p.lists, p.dirs
 	s.rules, s.issuers = p.loader.rules, p.loader.issuers
 	s.adoptTrustLocked(p)

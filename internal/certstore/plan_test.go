@@ -123,7 +123,7 @@ func TestACertificateThatACMEHasNotIssuedYet(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.fault = refuseIn(w.dir, syscall.ENOSPC)
-	if err := r.Put(t.Context(), "@s/one", b, "acme"); !errors.Is(err, syscall.ENOSPC) || !r.Bundle("@s/one").Temporary() {
+	if err := r.Put(t.Context(), "@s/one", b, "acme"); !errors.Is(err, ErrUnsaved) || r.Bundle("@s/one").Temporary() {
 		t.Errorf("issued on a full disk: %v", err)
 	}
 	w.fault = nil

@@ -32,6 +32,7 @@ func (s *Store) chores(ctx context.Context) {
 	s.mu.Lock()
 	s.expireLocked()
 	s.mu.Unlock()
+	s.payDebts()
 	for s.finishChunk() && ctx.Err() == nil {
 	}
 	s.writeIndex()

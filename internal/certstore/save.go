@@ -20,6 +20,8 @@ type saver struct {
 	warnings []string
 	unsaved  bool   // it is in memory only although it should be durable
 	disk     string // what the files hold, when unsaved
+	reason   string // why it is unsaved
+	passing  bool   // because the disk is full or read-only
 }
 
 // save makes b durable where the entry's certificate is read from, as the package comment says. When it returns an error, what was there before
@@ -56,11 +58,21 @@ func (s *Store) save(e *entry, b *cert.Bundle) (*saver, error) {
 
 // skipped tells that nothing is to be made durable.
 func (v *saver) skipped() bool {
-	if e := v.entry; e.src != nil && !e.src.Persist {
+	if v.ephemeral(v.entry) {
 		return true
 	}
 	// HAProxy takes a certificate whose key comes later as long as nobody uses it. A file without key would be none that loads.
 	return !v.bundle.HasKey()
+}
+
+// ephemeral tells that a name is under `persist off`.
+func (s *Store) ephemeral(e *entry) bool {
+	if e.src != nil {
+		return !e.src.Persist
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.rules.Ephemeral
 }
 
 // intent says which files have to change, or that the version is to be kept in the state directory.
@@ -292,7 +304,7 @@ func (v *saver) keptFile(files []fileSum) []byte {
 }
 
 func (v *saver) memoryOnly(why string) error {
-	v.unsaved, v.disk = true, diskSum(v.files())
+	v.unsaved, v.disk, v.reason = true, diskSum(v.files()), errMemoryOnly.Error()
 	text := fmt.Sprintf("'%s' is in memory only and will be lost at a restart: %s and %v", v.entry.name, why, errMemoryOnly)
 	v.warnings = append(v.warnings, text)
 	v.emit(event.CertUnsaved, "warning", v.entry.name, text)

@@ -230,8 +230,8 @@ func TestInAReadOnlyDirectoryTheStateDirectoryHoldsTheVersion(t *testing.T) {
 	}
 }
 
-func TestAFullDiskRefusesTheCommitAndTheOldOneServes(t *testing.T) {
-	for _, errno := range []error{syscall.ENOSPC, syscall.EIO, syscall.EDQUOT} {
+func TestABrokenDiskRefusesTheCommitAndTheOldOneServes(t *testing.T) {
+	for _, errno := range []error{syscall.EIO, syscall.EMFILE} {
 		w := newWorld(t, oneFile)
 		old, next := newPair(t, "a.example"), newPair(t, "a.example")
 		w.write("one.pem", old.pem())
@@ -427,8 +427,9 @@ func TestNoCrashLeavesAHalfChange(t *testing.T) {
 					}
 					answer := r.deploy(story.target(w), next.pem())
 					w.fault = nil
-					said := strings.HasSuffix(answer, "Success!")
-					if !dead && !said {
+					// a disk that is full at this step leaves a debt, which is said
+					said := strings.HasSuffix(answer, "Success!") && !strings.Contains(answer, "is not on disk yet")
+					if !dead && !strings.HasSuffix(answer, "Success!") {
 						r.serves("a.example", old) // refused: what served before still serves
 					}
 					after := w.start()

@@ -31,7 +31,10 @@ func (s *Store) Names() (pending, all []string) {
 type view struct {
 	entry
 	pending bool // it is the open transaction's copy
-	uses    int
+	debt    debt
+	// ephemeral: it is under persist off.
+	ephemeral bool
+	uses      int
 }
 
 const notFound = "Can't display the certificate: Not found or the certificate is a bundle!"
@@ -46,7 +49,10 @@ func (s *Store) find(name string) (view, bool) {
 	if e == nil {
 		return view{}, false
 	}
-	v := view{entry: *e, pending: pending, uses: len(s.uses[name])}
+	v := view{entry: *e, pending: pending, uses: len(s.uses[name]), debt: s.debts[name], ephemeral: s.rules.Ephemeral}
+	if e.src != nil {
+		v.ephemeral = !e.src.Persist
+	}
 	if pending {
 		switch open, g := s.pending[name], s.groupOf[name]; {
 		case open != nil:
@@ -101,6 +107,7 @@ func (s *Store) Show(name string) (string, error) {
 		fmt.Fprintf(&b, "%x", v.bundle.OCSPKey())
 	}
 	b.WriteString("\n")
+	b.WriteString(v.onDisk())
 	return b.String(), nil
 }
 

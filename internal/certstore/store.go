@@ -35,6 +35,8 @@ type Store struct {
 	// leftFiles are the files of left; both under write.
 	leftFiles map[string]bool
 
+	files sync.Mutex // held by whoever changes a file besides certificates
+
 	toIndex atomic.Pointer[facts] // what Run is to write into the index
 	running atomic.Bool           // Run is at work
 	wakeUp  chan struct{}         // of Run
@@ -48,13 +50,18 @@ type Store struct {
 	pending  map[string]*txn
 	groups   map[string]*group // transactions over many names
 	groupOf  map[string]*group // the one that a name is in
+	debts    map[string]debt   // by name: what serves and is not on disk
+	debtDue  time.Time         // when they are tried again
+	debtWait time.Duration
 	uses     map[string][]*attachment
-	listUses map[string][]*listAttachment
-	trust    trustFiles
-	rules    LoadRules
-	issuers  *cert.Issuers
-	seq      uint64 // counts commits
-	standIn  *cert.Bundle
+	// fileDebts are files that are not on disk, with what makes their content.
+	fileDebts map[string]func(old []byte) []byte
+	listUses  map[string][]*listAttachment
+	trust     trustFiles
+	rules     LoadRules
+	issuers   *cert.Issuers
+	seq       uint64 // counts commits
+	standIn   *cert.Bundle
 }
 
 // entry is one name of the store. Apply and the transaction methods change it, under mu.

@@ -193,7 +193,7 @@ func TestHAProxyTranscript(t *testing.T) {
 	}
 	state := filepath.Join(t.TempDir(), "state")
 	s := New(Options{Host: host.Direct{}, StateDir: state, State: opened(state), Now: func() time.Time { return time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC) }})
-	p := s.Plan(LoadRules{})
+	p := s.Plan(LoadRules{Ephemeral: true})
 	bases := Bases{Crt: "certs", Key: "certs"}
 	for _, load := range []struct {
 		crt, alias string

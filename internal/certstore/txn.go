@@ -178,6 +178,10 @@ func (s *Store) commit(e *entry, b *cert.Bundle, by string, dot func()) (warning
 		}
 	}
 	v, err := s.save(e, b)
+	if passes(err) {
+		v.owe(err)
+		err = nil
+	}
 	if err != nil {
 		s.emit(event.CertUnsaved, "alert", e.name, fmt.Sprintf("certificate '%s' was not changed: %v", e.name, err))
 		return nil, err
@@ -185,6 +189,7 @@ func (s *Store) commit(e *entry, b *cert.Bundle, by string, dot func()) (warning
 	s.mu.Lock()
 	s.seq++
 	e.bundle, e.seq, e.unsaved, e.disk = b, s.seq, v.unsaved, v.disk
+	s.oweLocked(e, v.reason, v.passing)
 	s.mu.Unlock()
 	for _, a := range uses {
 		a.use.Publish(b)
@@ -229,7 +234,7 @@ func (s *Store) remarks(name string, b *cert.Bundle) (lines []string) {
 }
 
 // Put replaces a certificate as one step, set and commit in one: the door for ACME, whose stricter checks the caller has made. An open transaction of
-// the name is left alone.
+// the name is left alone. With ErrUnsaved the certificate serves, and the caller goes on keeping it safe until another Put says nil.
 func (s *Store) Put(ctx context.Context, name string, b *cert.Bundle, by string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -242,8 +247,15 @@ func (s *Store) Put(ctx context.Context, name string, b *cert.Bundle, by string)
 	if e == nil {
 		return fmt.Errorf("certificate '%s' does not exist!", name)
 	}
-	_, err := s.commit(e, issuers.Complete(b), by, nil)
-	return err
+	if _, err := s.commit(e, issuers.Complete(b), by, nil); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if d, ok := s.debts[name]; ok && d.passing {
+		return fmt.Errorf("%w: %s", ErrUnsaved, d.reason)
+	}
+	return nil
 }
 
 // Delete removes an unused name (`del ssl cert`). A file of the configuration stays where it is and is read again at the next reload; a

@@ -140,7 +140,10 @@ func (b *builder) build() {
 }
 
 func (b *builder) readRuleFile(name string) ([]byte, error) {
-	return b.e.o.Host.ReadFile(name, maxRuleFile)
+	if b.plan.certs == nil {
+		return b.e.o.Host.ReadFile(name, maxRuleFile)
+	}
+	return b.plan.certs.ReadFile(name, maxRuleFile)
 }
 
 // fullConns gives every backend its fullconn: a tenth of the connections of the frontends that lead to it (manual, "fullconn").

@@ -18,6 +18,7 @@ const (
 	OCSPDown       Kind = "ocsp-down"
 	OCSPUp         Kind = "ocsp-up"
 	OCSPRevoked    Kind = "ocsp-revoked"
+	CertSaved      Kind = "cert-saved"
 	ServerUp       Kind = "server-up"
 	ServerDown     Kind = "server-down"
 	OrderStarted   Kind = "order-started"

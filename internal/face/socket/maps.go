@@ -22,7 +22,7 @@ func (w *Worker) mapCommands() []Command {
 			if refs == nil {
 				refs = pattern.NewRefs(nil)
 			}
-			run(patternRequest{r, refs, kind, r.Args[2:]})
+			run(patternRequest{r, refs, kind, r.Args[2:], w.o.SavePattern})
 		}}
 	}
 	return []Command{
@@ -50,6 +50,17 @@ type patternRequest struct {
 	refs *pattern.Refs
 	kind pattern.Kind
 	args Args
+	save func(*pattern.Ref) string
+}
+
+// saved makes a change of the current version durable before the answer.
+func (r patternRequest) saved(ref *pattern.Ref) {
+	if r.save == nil || ref.Path() == "" {
+		return
+	}
+	if warning := r.save(ref); warning != "" {
+		r.session.message(levelWarning, warning)
+	}
 }
 
 // noun is what messages call the kind.
@@ -232,7 +243,9 @@ func (r patternRequest) commit() {
 	}
 	if err := ref.Commit(ver); err != nil {
 		r.Err(err.Error())
+		return
 	}
+	r.saved(ref)
 }
 
 func (r patternRequest) clear() {
@@ -249,6 +262,9 @@ func (r patternRequest) clear() {
 		ver, _ = ref.Versions()
 	}
 	ref.Clear(ver)
+	if current, _ := ref.Versions(); ver == current {
+		r.saved(ref)
+	}
 }
 
 func (r patternRequest) add() {
@@ -274,6 +290,7 @@ func (r patternRequest) add() {
 		err = ref.AddTo(ver, items...)
 	} else {
 		err = ref.Add(items...)
+		r.saved(ref)
 	}
 	if err == nil {
 		err = missing
@@ -363,7 +380,9 @@ func (r patternRequest) del() {
 	}
 	if !deleted {
 		r.Err("Key not found.")
+		return
 	}
+	r.saved(ref)
 }
 
 func (r patternRequest) set() {
@@ -383,5 +402,7 @@ func (r patternRequest) set() {
 	default:
 		err = ref.Set(r.args[1], r.args[2])
 	}
-	r.failed(err)
+	if r.failed(err); err == nil {
+		r.saved(ref)
+	}
 }

@@ -27,6 +27,8 @@ type Options struct {
 	OCSP    OCSP
 	// Patterns returns the ACLs and maps of the configuration that serves, or nil; without it there are no commands for them.
 	Patterns func() *pattern.Refs
+	// SavePattern makes the file of a changed set hold what the set holds, and says what keeps it from being on disk; nil saves nothing.
+	SavePattern func(ref *pattern.Ref) (warning string)
 	// Sockets lists the stats sockets of the configuration, in order, for show cli sockets; nil shows none.
 	Sockets func() []SocketOptions
 	// GetSocks sends the listening sockets over c for _getsocks; nil refuses.
