@@ -46,10 +46,11 @@ func measureStart(ctx context.Context, w *world) error {
 		if err != nil {
 			return err
 		}
-		if round == 1 {
+		cpu, err := e.cpu()
+		if round == 1 && err == nil {
 			err = waitForIndex(ctx, state)
 		}
-		fmt.Printf("  %-18s %8.2f s\n", what, e.took.Seconds())
+		fmt.Printf("  %-18s %8.2f s   %.2f s of CPU\n", what, e.took.Seconds(), cpu.Seconds())
 		e.stop()
 		if err != nil {
 			return err

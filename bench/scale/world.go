@@ -233,6 +233,22 @@ func shake(name string) error {
 	return c.ConnectionState().PeerCertificates[0].VerifyHostname(name)
 }
 
+// cpu is the user and system time used so far. The kernel counts in ticks of 10 ms.
+func (e *edge) cpu() (time.Duration, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", e.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(data), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, errors.New("stat of the process has another shape")
+	}
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
+}
+
 // rss is the resident memory in bytes.
 func (e *edge) rss() (int64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", e.cmd.Process.Pid))
