@@ -89,6 +89,21 @@ func (x *Index) Len() int {
 	return len(x.entries)
 }
 
+// Check returns the first error of f for an entry that has options of its own.
+func (x *Index) Check(f func(*Entry) error) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for e := range x.entries {
+		if e.Options == nil {
+			continue
+		}
+		if err := f(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Entries returns all entries in the order they were added.
 func (x *Index) Entries() []*Entry {
 	x.mu.Lock()

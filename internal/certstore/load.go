@@ -1,9 +1,12 @@
 package certstore
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -53,6 +56,7 @@ type loader struct {
 	issuers *cert.Issuers
 	parser  cert.Parser
 	facts   *facts
+	dirs    map[string]map[string]bool   // names in the directories that the plan listed; what is not there need not be looked for
 	standIn func() (*cert.Bundle, error) // the certificate that stands in for those ACME has not issued
 
 	responses map[string]bool // file names of OCSP responses in the state directory
@@ -63,16 +67,22 @@ type loader struct {
 type reader struct {
 	*loader
 	files []fileSum
+	sum   digest // of what was read last
 }
 
 func (r *reader) read(path string) ([]byte, error) {
-	data, err := r.host.ReadFile(path, cert.MaxPEM)
+	var data []byte
+	err := fs.ErrNotExist
+	if dir, base := filepath.Split(path); r.dirs[dir] == nil || r.dirs[dir][base] {
+		data, err = r.host.ReadFile(path, cert.MaxPEM)
+	}
 	data, err = r.overlay.over(path, data, err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.files = append(r.files, fileSum{path, absent})
 	case err == nil:
-		r.files = append(r.files, fileSum{path, sumOf(data)})
+		r.sum = sha256.Sum256(data)
+		r.files = append(r.files, fileSum{path, hex.EncodeToString(r.sum[:])})
 	default:
 		return nil, err
 	}
@@ -138,7 +148,7 @@ func (r *reader) fromFiles(src *Source) loaded {
 		got.err = fmt.Errorf("unable to stat SSL certificate from file '%s' : %s.", src.File, host.Strerror(err))
 		return got
 	}
-	b, err := r.facts.parse(&r.parser, src.File, data)
+	b, err := r.facts.parse(&r.parser, src.File, data, r.sum)
 	if err == nil {
 		if src.explicit() {
 			b, err = r.explicitFiles(src, b, &got)

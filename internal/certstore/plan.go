@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -51,7 +52,7 @@ func (s *Store) Plan(rules LoadRules) *Plan {
 	if rules.StateDir == "" {
 		rules.StateDir = s.o.StateDir
 	}
-	l := &loader{host: s.o.Host, rules: rules, standIn: s.temporary, now: s.o.Now}
+	l := &loader{host: s.o.Host, dirs: map[string]map[string]bool{}, rules: rules, standIn: s.temporary, now: s.o.Now}
 	var errs []error
 	var err error
 	l.overlay, err = redoLog{s.o.Host, rules.StateDir}.overlay()
@@ -139,17 +140,21 @@ func (p *Plan) DeclareDir(dir string, persist bool) ([]cert.Line, []error) {
 	}
 	l := &list{name: dir, dir: true}
 	var errs []error
+	here := make(map[string]bool, len(names))
 	for _, name := range names {
-		if !loadable(name) {
-			continue
-		}
+		here[name] = true
+	}
+	p.loader.dirs[dir+"/"] = here
+	names = slices.DeleteFunc(names, func(name string) bool { return !loadable(name) })
+	infos, problems := make([]host.Info, len(names)), make([]error, len(names))
+	each(len(names), func(i int) { infos[i], problems[i] = p.loader.host.Stat(dir + "/" + names[i]) })
+	for i, name := range names {
 		path := dir + "/" + name
-		info, err := p.loader.host.Stat(path)
-		if err != nil {
+		if err := problems[i]; err != nil {
 			errs = append(errs, fmt.Errorf("unable to stat SSL certificate from file '%s' : %s.", path, host.Strerror(err)))
 			continue
 		}
-		if !info.Mode.IsRegular() {
+		if !infos[i].Mode.IsRegular() {
 			continue
 		}
 		if !p.Declared(path) {

@@ -30,10 +30,11 @@ func newServer(o *Options) (*server, error) {
 	if s.min, s.max, err = o.TLS.VersionRange(); err != nil {
 		return nil, err
 	}
-	for _, e := range o.Index.Entries() {
-		if err := s.Check(e); err != nil {
-			return nil, err
-		}
+	if err := s.Check(&cert.Entry{}); err != nil { // what the bind line itself says
+		return nil, err
+	}
+	if err := o.Index.Check(s.Check); err != nil {
+		return nil, err
 	}
 	s.base = &tls.Config{
 		// The ClientHello is parsed with these; the entry's own range is applied after selection (surface 2.5 step 6).
