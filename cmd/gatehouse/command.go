@@ -42,6 +42,7 @@ func newCommand() *cobra.Command {
 		group("cert", "Certificates in the store",
 			s.command("list", "List the names, those with an open transaction marked", 0, certList),
 			s.command("show NAME", "Show one certificate", 1, certShow)),
+		group("store", "The store of certificates on disk", s.storeCheck()),
 	)
 	return root
 }

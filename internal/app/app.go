@@ -112,6 +112,7 @@ func (h *house) Apply(ctx context.Context) config.Diags {
 	})
 	h.swapStatsSocketsLocked(wanted)
 	h.acme.Update(cfg)
+	h.updateStore(cfg)
 	h.ocsp.Update(ocspSettings(&g.OCSPUpdate))
 	return diags
 }

@@ -19,6 +19,8 @@ type stateDir struct {
 	mu    sync.Mutex
 	path  string
 	store storage.Store
+	// memory: another process holds the directory, and nothing is written into it.
+	memory bool
 }
 
 // use names the directory of the configuration that serves. A directory that is open stays: moving state is a restart's work.
@@ -37,6 +39,9 @@ func (s *stateDir) use(path string) {
 func (s *stateDir) open() (storage.Store, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.memory {
+		return s.store, "", nil
+	}
 	if s.store != nil {
 		return s.store, s.path, nil
 	}
@@ -52,8 +57,8 @@ func (s *stateDir) open() (storage.Store, string, error) {
 		return s.store, s.path, nil
 	case errors.Is(err, storage.ErrLocked):
 		s.notify(config.LevelWarning, fmt.Sprintf("state-dir %s is locked by another process: this one keeps its state in memory only", s.path))
-		s.store = storage.Memory()
-		return s.store, s.path, nil
+		s.store, s.memory = storage.Memory(), true
+		return s.store, "", nil
 	}
 	return nil, "", fmt.Errorf("opening state-dir %s: %w", s.path, err)
 }

@@ -68,3 +68,6 @@ func algorithm(c *x509.Certificate) string {
 	}
 	return strings.ToUpper(c.PublicKeyAlgorithm.String())
 }
+
+// SHA1 is the SHA-1 fingerprint of the leaf as `show ssl cert` prints it.
+func (b *Bundle) SHA1() string { return fmt.Sprintf("%X", sha1.Sum(b.Leaf())) }

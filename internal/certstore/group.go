@@ -460,12 +460,16 @@ func (v *saver) unkeepIn(dir string) ([]redoFile, error) {
 
 // publishGroup makes all of it serve.
 func (s *Store) publishGroup(savers []*saver, by string) {
+	for _, v := range savers {
+		s.first(v.entry, false)
+	}
 	s.mu.Lock()
 	s.seq++
 	for _, v := range savers {
 		e := v.entry
 		if v.bundle != nil {
 			e.bundle, e.seq, e.unsaved, e.disk = v.bundle, s.seq, v.unsaved, v.disk
+			e.recorded = true
 			s.oweLocked(e, v.reason, false)
 		}
 		if s.entries[e.name] == nil {
@@ -480,6 +484,8 @@ func (s *Store) publishGroup(savers []*saver, by string) {
 		for _, a := range s.usesOf(v.entry.name) {
 			a.use.Publish(v.bundle)
 		}
+		s.remember(v.entry, v.bundle, by)
 		s.said(v.entry, v.bundle, by)
 	}
+	s.wake()
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"gatehouse/internal/cert"
 	"gatehouse/internal/event"
@@ -18,6 +19,7 @@ type Plan struct {
 	store    *Store
 	loader   *loader
 	seq      uint64 // of the store when the plan began
+	began    time.Time
 	items    map[string]*item
 	order    []*item
 	todo     []*item // declared and not read yet
@@ -46,6 +48,7 @@ type Problem struct {
 // Plan starts a plan: it looks for kept versions, redo records and issuer chains.
 func (s *Store) Plan(rules LoadRules) *Plan {
 	p := &Plan{store: s, items: map[string]*item{}, lists: map[string]*list{}, dirs: map[string]bool{}, trust: map[string]*trustItem{}}
+	p.began = s.o.Now()
 	s.mu.RLock()
 	p.seq = s.seq
 	s.mu.RUnlock()
@@ -359,7 +362,10 @@ func (s *Store) Apply(p *Plan, swap func()) {
 	p.read()
 	s.tidy(p)
 	s.tidyTrust(p)
-	changed := s.adopt(p)
+	changed, replaced := s.adopt(p)
+	for _, old := range replaced {
+		s.remember(old, old.bundle, "file")
+	}
 	if swap != nil {
 		swap()
 	}
@@ -380,10 +386,12 @@ func (s *Store) Apply(p *Plan, swap func()) {
 }
 
 // adopt puts the plan's content in place and returns the bundles that differ from what the plan told.
-func (s *Store) adopt(p *Plan) map[string]*cert.Bundle {
+func (s *Store) adopt(p *Plan) (changed map[string]*cert.Bundle, replaced []*entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	changed := map[string]*cert.Bundle{}
+	s.generation++
+	s.planned = p.began
+	changed = map[string]*cert.Bundle{}
 	entries := make(map[string]*entry, len(p.items))
 	for i, it := range p.order {
 		e := &entry{name: it.src.Name, order: i, src: it.src, paths: it.paths, bundle: it.bundle, disk: diskSum(it.files)}
@@ -398,6 +406,11 @@ func (s *Store) adopt(p *Plan) map[string]*cert.Bundle {
 			if b := newestOCSP(e.bundle, old.bundle); b != e.bundle {
 				e.bundle, it.bundle, changed[e.name] = b, b, b
 			}
+		}
+		if old != nil && old.bundle != nil && old.bundle == e.bundle {
+			e.recorded = old.recorded
+		} else if old != nil && !old.recorded {
+			replaced = append(replaced, old)
 		}
 		entries[e.name] = e
 	}
@@ -425,7 +438,7 @@ func (s *Store) adopt(p *Plan) map[string]*cert.Bundle {
 	s.entries, s.lists, s.dirs = entries, p.lists, p.dirs
 	s.rules, s.issuers = p.loader.rules, p.loader.issuers
 	s.adoptTrustLocked(p)
-	return changed
+	return changed, replaced
 }
 
 // restore makes the entry of a name that was made at run time and committed before.

@@ -11,17 +11,27 @@ import (
 const tick = time.Second
 
 // Run does what follows a change and need not hold up who made it: it finishes redo records of large transactions, drops expired
-// ones, tries again what a disk refused. It returns when ctx is done.
+// ones, tries again what a disk refused, writes the history, reads files that were edited. It returns when ctx is done.
 func (s *Store) Run(ctx context.Context) error {
 	s.running.Store(true)
 	defer s.running.Store(false)
+	w := &watcher{store: s, events: make(chan []string), dirty: map[string]time.Time{}}
+	defer w.stop()
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for {
+		w.follow(ctx)
 		select {
 		case <-ctx.Done():
+			s.flushHistory(context.WithoutCancel(ctx))
 			return ctx.Err()
 		case <-t.C:
+			s.fillHistory()
+			w.poll()
+			w.quietOnes()
+		case paths := <-w.events:
+			w.changed(paths)
+			continue
 		case <-s.wakeUp:
 		}
 		s.chores(ctx)
@@ -33,6 +43,7 @@ func (s *Store) chores(ctx context.Context) {
 	s.expireLocked()
 	s.mu.Unlock()
 	s.payDebts()
+	s.flushHistory(ctx) // before files of a transaction are replaced: they hold what was there before
 	for s.finishChunk() && ctx.Err() == nil {
 	}
 	s.writeIndex()

@@ -37,6 +37,12 @@ type Store struct {
 
 	files sync.Mutex // held by whoever changes a file besides certificates
 
+	history    history
+	watch      bool      // edits of files are read; under mu
+	generation uint64    // counts Apply and changes of watch; under mu
+	planned    time.Time // when the reading of this generation began; under mu
+	filled     uint64    // the generation whose first versions are all in the history; under mu
+
 	toIndex atomic.Pointer[facts] // what Run is to write into the index
 	running atomic.Bool           // Run is at work
 	wakeUp  chan struct{}         // of Run
@@ -66,15 +72,16 @@ type Store struct {
 
 // entry is one name of the store. Apply and the transaction methods change it, under mu.
 type entry struct {
-	name    string
-	order   int     // of its declaration
-	src     *Source // how the configuration declares it; nil for a name made at run time
-	said    *Source // what `add ssl crt-list` said of a name made at run time
-	paths   paths   // files it was read from
-	bundle  *cert.Bundle
-	seq     uint64 // of the commit that brought bundle, 0: read from disk
-	unsaved bool   // bundle should be durable and is not
-	disk    string // what the files held when bundle became current, as one checksum
+	name     string
+	order    int     // of its declaration
+	src      *Source // how the configuration declares it; nil for a name made at run time
+	said     *Source // what `add ssl crt-list` said of a name made at run time
+	paths    paths   // files it was read from
+	bundle   *cert.Bundle
+	seq      uint64 // of the commit that brought bundle, 0: read from disk
+	unsaved  bool   // bundle should be durable and is not
+	recorded bool   // bundle is in the history or waits for it
+	disk     string // what the files held when bundle became current, as one checksum
 }
 
 // txn is an open transaction: what set left and commit takes.

@@ -177,6 +177,7 @@ func (s *Store) commit(e *entry, b *cert.Bundle, by string, dot func()) (warning
 			dot()
 		}
 	}
+	s.first(e, true)
 	v, err := s.save(e, b)
 	if passes(err) {
 		v.owe(err)
@@ -189,11 +190,13 @@ func (s *Store) commit(e *entry, b *cert.Bundle, by string, dot func()) (warning
 	s.mu.Lock()
 	s.seq++
 	e.bundle, e.seq, e.unsaved, e.disk = b, s.seq, v.unsaved, v.disk
+	e.recorded = true
 	s.oweLocked(e, v.reason, v.passing)
 	s.mu.Unlock()
 	for _, a := range uses {
 		a.use.Publish(b)
 	}
+	s.remember(e, b, by)
 	s.said(e, b, by)
 	return append(remarks, v.warnings...), nil
 }

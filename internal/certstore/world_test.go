@@ -88,10 +88,13 @@ type world struct {
 	persist bool
 	locked  bool // the state directory belongs to another process
 	events  []event.Event
+	history HistoryRules
+	db      storage.Store // what a restart finds
+	watch   bool
 }
 
 func newWorld(t testing.TB, plan func(w *world, p *Plan) []error) *world {
-	w := &world{t: t, dir: t.TempDir(), state: filepath.Join(t.TempDir(), "state"), persist: true}
+	w := &world{t: t, dir: t.TempDir(), state: filepath.Join(t.TempDir(), "state"), persist: true, db: storage.Memory()}
 	w.plan = func(p *Plan) []error { return plan(w, p) }
 	return w
 }
@@ -134,11 +137,13 @@ func (w *world) start() *running {
 		}
 		return w.fault(step, name)
 	}}
-	o := Options{Host: h, StateDir: w.state, State: opened(w.state), Emit: w.emit}
+	o := Options{Host: h, StateDir: w.state, State: func() (storage.Store, string, error) { return w.db, w.state, nil }, Emit: w.emit}
 	if w.locked {
 		o.State = func() (storage.Store, string, error) { return nil, "", fmt.Errorf("state: %w", storage.ErrLocked) }
 	}
 	r := &running{Store: New(o), world: w}
+	r.SetHistory(w.history)
+	r.SetWatch(w.watch)
 	r.face = socketFace{r.Store}
 	r.bind = newBind(r.Store, "cfg:1", true)
 	r.reload()

@@ -1,6 +1,10 @@
 package config
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+	"time"
+)
 
 func (p *parser) beginGatehouse(s *statement) {
 	if !p.tooMany(s, 0, 0) && p.cfg.Gatehouse.Pos.Line == 0 {
@@ -68,5 +72,40 @@ func (p *parser) gatehouseHTTPStrict(s *statement) {
 	}
 	if !p.tooMany(s, 1, 0) {
 		p.cfg.Gatehouse.HTTPLoose = s.arg(1) == "off"
+	}
+}
+
+func (p *parser) gatehouseWatch(s *statement) {
+	if s.arg(1) != "on" && s.arg(1) != "off" {
+		p.alert("'%s' expects 'on' or 'off'.", s.arg(0))
+		return
+	}
+	if !p.tooMany(s, 1, 0) {
+		p.cfg.Gatehouse.WatchOff = s.arg(1) == "off"
+	}
+}
+
+// gatehouseHistory reads how many versions of each certificate are kept, and for how long.
+func (p *parser) gatehouseHistory(s *statement) {
+	g := &p.cfg.Gatehouse
+	n, err := strconv.Atoi(s.arg(1))
+	switch {
+	case s.arg(1) == "off":
+		n = 0
+	case err != nil || n < 1 || n > 1000:
+		p.alert("'%s' expects 'off' or a number of versions from 1 to 1000, got '%s'.", s.arg(0), s.arg(1))
+		return
+	}
+	if p.tooMany(s, 2, 0) {
+		return
+	}
+	g.History = &n
+	if s.arg(2) != "" {
+		age, err := ParseTime(s.arg(2), time.Second)
+		if err != nil || age <= 0 {
+			p.alert("'%s' expects a time as its second argument, got '%s'.", s.arg(0), s.arg(2))
+			return
+		}
+		g.HistoryBy = age
 	}
 }

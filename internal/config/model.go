@@ -107,6 +107,9 @@ type Gatehouse struct {
 	StateDir  string
 	Persist   *bool           // persist on|off, nil: on
 	PersistBy map[string]bool // persist on|off crt-store NAME
+	WatchOff  bool            // watch off: edits of certificates' files wait for a reload
+	History   *int            // history <versions>, 0 is off; nil: the default
+	HistoryBy time.Duration   // history <versions> <age>; 0: the default
 	HTTPLoose bool            // http-strict off: HTTP/1 requests are taken as HAProxy takes them
 	AdminFrom []netip.Prefix  // admin-from NET,...: who may use level admin over TCP besides loopback
 }

@@ -230,6 +230,8 @@ func gatehouseKeywords() []Keyword {
 		g("admin-from", "<net>[,<net>]*", "who may use level admin over TCP, besides this machine", (*parser).gatehouseAdminFrom),
 		g("http-strict", "on|off", "whether HTTP/1 requests that HAProxy takes and others read differently are refused: HTTP/1.1 without Host, CONNECT, user information in a target; on by default", (*parser).gatehouseHTTPStrict),
 		g("persist", "on|off [crt-store <name>]", "whether a committed certificate replaces its file; on by default", (*parser).gatehousePersist),
+		g("history", "off|<versions> [<age>]", "how many versions of each certificate are kept to go back to, and for how long; 20 and 400d by default", (*parser).gatehouseHistory),
+		g("watch", "on|off", "whether certificates are read again when their files change; on by default", (*parser).gatehouseWatch),
 		g("state-dir", "<dir>", "where accounts, orders and history live", (*parser).gatehouseStateDir),
 	}
 }

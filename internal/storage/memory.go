@@ -85,6 +85,32 @@ func (m *memory) Delete(ctx context.Context, key string, ifRevision int64) error
 	return nil
 }
 
+func (m *memory) Batch(ctx context.Context, changes []Change) error {
+	if err := CheckBatch(changes); err != nil {
+		return err
+	}
+	if err := m.lock(ctx); err != nil {
+		return err
+	}
+	defer m.mu.Unlock()
+	for _, c := range changes {
+		if _, there := m.items[c.Key]; c.Delete && !there {
+			continue
+		}
+		m.revision++
+		item := Item{Key: c.Key, Revision: m.revision, Deleted: true}
+		if c.Delete {
+			delete(m.items, c.Key)
+		} else {
+			item = Item{Key: c.Key, Value: append([]byte{}, c.Value...), Revision: m.revision}
+			m.items[c.Key] = item
+			item.Value = bytes.Clone(item.Value)
+		}
+		m.watchers.Send(item)
+	}
+	return nil
+}
+
 func (m *memory) List(ctx context.Context, prefix string) ([]Item, error) {
 	if err := m.lock(ctx); err != nil {
 		return nil, err

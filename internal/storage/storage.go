@@ -41,6 +41,23 @@ type Item struct {
 	Deleted  bool
 }
 
+// Change is one record of a batch: a new value, or its removal.
+type Change struct {
+	Key    string
+	Value  []byte
+	Delete bool
+}
+
+// CheckBatch checks the arguments of Batch.
+func CheckBatch(changes []Change) error {
+	for _, c := range changes {
+		if err := CheckPut(c.Key, c.Value, Any); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Store keeps records. Every method may be called by any goroutine.
 //
 // Durability: when Put or Delete return nil, the change survives the death of the process and, where the implementation says
@@ -53,6 +70,8 @@ type Store interface {
 	Put(ctx context.Context, key string, value []byte, ifRevision int64) (int64, error)
 	// Delete removes key under the same condition. A key that does not exist is ErrNotFound, except with Any, which is satisfied.
 	Delete(ctx context.Context, key string, ifRevision int64) error
+	// Batch makes several unconditional changes as one: a reader, and whoever looks after a crash, sees all of them or none.
+	Batch(ctx context.Context, changes []Change) error
 	// List returns the records whose key starts with prefix, sorted by key.
 	List(ctx context.Context, prefix string) ([]Item, error)
 	// Watch sends every change of keys that start with prefix that happens after it returned, in order. The channel is closed when ctx ends,

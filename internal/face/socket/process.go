@@ -125,6 +125,7 @@ type Certificates interface {
 	ShowTrust(w io.Writer, kind certstore.TrustKind, arg string) error
 
 	Transactions
+	Versions
 }
 
 // ACME is the part of *acme.Manager that commands call.

@@ -170,6 +170,48 @@ func (s *store) Delete(ctx context.Context, key string, ifRevision int64) error 
 	return nil
 }
 
+func (s *store) Batch(ctx context.Context, changes []storage.Change) error {
+	if err := storage.CheckBatch(changes); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.write.Lock()
+	defer s.write.Unlock()
+	var told []storage.Item
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucket)
+		for _, c := range changes {
+			key := []byte(c.Key)
+			if c.Delete && b.Get(key) == nil {
+				continue
+			}
+			seq, err := b.NextSequence()
+			if err != nil {
+				return err
+			}
+			if c.Delete {
+				err = b.Delete(key)
+			} else {
+				err = b.Put(key, append(binary.BigEndian.AppendUint64(nil, seq), c.Value...))
+			}
+			if err != nil {
+				return err
+			}
+			told = append(told, storage.Item{Key: c.Key, Value: bytes.Clone(c.Value), Revision: int64(seq), Deleted: c.Delete})
+		}
+		return nil
+	})
+	if err != nil {
+		return s.wrap(err)
+	}
+	for _, item := range told {
+		s.watchers.Send(item)
+	}
+	return nil
+}
+
 func (s *store) List(ctx context.Context, prefix string) ([]storage.Item, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
