@@ -199,9 +199,9 @@ func noIssuerText(name string) string {
 	return fmt.Sprintf("'%s.ocsp' is present and activates OCSP but it is impossible to compute the OCSP certificate ID (maybe the issuer could not be found)'.", name)
 }
 
-// newestOCSP returns b with the response of old when that is of the same certificate and newer.
+// newestOCSP returns b with the response of old when that is of the same certificate and not older.
 func newestOCSP(b, old *cert.Bundle) *cert.Bundle {
-	if b == nil || old == nil || b == old || b.Fingerprint != old.Fingerprint || !old.OCSPThis().After(b.OCSPThis()) {
+	if b == nil || old == nil || b == old || old.OCSP() == nil || b.Fingerprint != old.Fingerprint || old.OCSPThis().Before(b.OCSPThis()) {
 		return b
 	}
 	with, err := b.WithOCSP(old.OCSP())
@@ -258,7 +258,7 @@ func (l *loader) staple(src *Source, got *loaded) {
 	got.bundle = l.stored(b)
 }
 
-// stored returns b with the response that the state directory has for it, when that is newer and may be sent.
+// stored returns b with the response that the state directory has for it, when that is not older and may be sent.
 func (l *loader) stored(b *cert.Bundle) *cert.Bundle {
 	name := responseName(b)
 	if !l.responses[name] {
@@ -269,7 +269,7 @@ func (l *loader) stored(b *cert.Bundle) *cert.Bundle {
 		return b
 	}
 	r, err := cert.ParseOCSP(der)
-	if err != nil || !r.ThisUpdate.After(b.OCSPThis()) || b.CheckOCSP(r, l.now()) != nil {
+	if err != nil || r.ThisUpdate.Before(b.OCSPThis()) || b.CheckOCSP(r, l.now()) != nil {
 		return b
 	}
 	with, err := b.WithOCSP(der)
