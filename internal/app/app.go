@@ -47,7 +47,7 @@ func NewHouse(o WorkerOptions) (Engine, error) {
 		Store: h.store, State: h.state.open, Host: o.Host, Emit: h.emit, Log: h.log, UserAgent: "gatehouse/" + Version,
 	})
 	h.ocsp = ocsp.New(ocsp.Options{
-		Store: h.store, UserAgent: "gatehouse/" + Version, Emit: h.emit, Log: func(level, text string) { h.eng.Log(level, text) },
+		Store: h.store, UserAgent: "gatehouse/" + Version, Lookup: o.Host.LookupIP, Emit: h.emit, Log: func(level, text string) { h.eng.Log(level, text) },
 	})
 	h.eng = engine.New(engine.Options{
 		Host: o.Host, Store: h.store, Parse: o.Parse, Check: h.check, Challenge: h.acme.KeyAuthorization, Notify: o.Notify, Emit: h.emit, StateDir: o.StateDir,

@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -60,9 +61,9 @@ const (
 
 // newTransport reaches responders: one connection per request, no redirects followed by it, and every wait bounded by the caller's context. A proxy, as
 // "host:port", is sent the absolute URL of the request.
-func newTransport(proxy string) *http.Transport {
+func newTransport(proxy string, lookup Lookup) *http.Transport {
 	t := &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialContext:            lookup.dial,
 		TLSHandshakeTimeout:    dialTimeout,
 		ResponseHeaderTimeout:  fetchTimeout,
 		MaxResponseHeaderBytes: maxHeader,
@@ -73,6 +74,30 @@ func newTransport(proxy string) *http.Transport {
 		t.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: proxy})
 	}
 	return t
+}
+
+// Lookup resolves a name; a process that gave up its rights and its root directory cannot do that itself.
+type Lookup func(ctx context.Context, name string) ([]netip.Addr, error)
+
+// dial connects to the first address of a name that answers; nil leaves names to the standard library.
+func (l Lookup) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTimeout}
+	name, port, err := net.SplitHostPort(address)
+	if _, notIP := netip.ParseAddr(name); l == nil || err != nil || notIP == nil {
+		return d.DialContext(ctx, network, address)
+	}
+	addrs, err := l(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("looking up %s: %w", name, err)
+	}
+	err = fmt.Errorf("%s has no address", name)
+	for _, a := range addrs {
+		var c net.Conn
+		if c, err = d.DialContext(ctx, network, net.JoinHostPort(a.String(), port)); err == nil {
+			return c, nil
+		}
+	}
+	return nil, err
 }
 
 // question is one request to one responder.

@@ -46,6 +46,8 @@ type Options struct {
 	Emit event.Sink
 	// Transport reaches the responders instead of connections of our own. For tests; nil otherwise.
 	Transport http.RoundTripper
+	// Lookup resolves the names of responders and of the proxy. nil: the standard library does.
+	Lookup Lookup
 	// UserAgent is sent to responders, as "gatehouse/3.4.0".
 	UserAgent string
 	// Parallel bounds the requests at a time. 0: 16.
@@ -138,7 +140,7 @@ func (u *Updater) Update(s Settings) {
 	if u.transport == nil || s.Proxy != u.settings.Proxy {
 		u.transport = u.o.Transport
 		if u.transport == nil {
-			u.transport = newTransport(s.Proxy)
+			u.transport = newTransport(s.Proxy, u.o.Lookup)
 		}
 	}
 	u.settings, u.rescan = s, true

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -286,10 +287,25 @@ func TestRequestsGoOverTheWire(t *testing.T) {
 	q := question{srv.URL, requestFor(t, pem)}
 	for _, c := range []struct{ proxy, server, prefix string }{{"", srv.URL, "/M"}, {srv.Listener.Addr().String(), "http://ocsp.test", "http://ocsp.test/M"}} {
 		q.server = c.server
-		body, err := q.ask(context.Background(), newTransport(c.proxy), "gatehouse/test")
+		body, err := q.ask(context.Background(), newTransport(c.proxy, nil), "gatehouse/test")
 		if err != nil || len(body) == 0 || !strings.HasPrefix(target, c.prefix) {
 			t.Errorf("through proxy %q: %d bytes, %v, asked for %s", c.proxy, len(body), err, target)
 		}
+	}
+	_, port, _ := net.SplitHostPort(srv.Listener.Addr().String())
+	q.server = "http://ocsp.test:" + port
+	lookup := func(_ context.Context, name string) ([]netip.Addr, error) {
+		if name != "ocsp.test" {
+			return nil, errors.New("no such host")
+		}
+		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+	}
+	if body, err := q.ask(context.Background(), newTransport("", lookup), "x"); err != nil || len(body) == 0 {
+		t.Errorf("a name that is looked up: %d bytes, %v", len(body), err)
+	}
+	q.server = "http://other.test:" + port
+	if _, err := q.ask(context.Background(), newTransport("", lookup), "x"); err == nil || !strings.Contains(err.Error(), "HTTP error (looking up other.test: no such host)") {
+		t.Errorf("a name that is not there: %v", err)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -298,7 +314,7 @@ func TestRequestsGoOverTheWire(t *testing.T) {
 	ln.Close()
 	q.server = "http://" + ln.Addr().String()
 	var f *Failure
-	if _, err := q.ask(context.Background(), newTransport(""), "x"); !errors.As(err, &f) || f.Status != HTTPError || !strings.Contains(err.Error(), "connection refused") {
+	if _, err := q.ask(context.Background(), newTransport("", nil), "x"); !errors.As(err, &f) || f.Status != HTTPError || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("nobody there: %v", err)
 	}
 }
