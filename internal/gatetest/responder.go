@@ -209,7 +209,7 @@ func (r *Responder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	w.Header().Set("Content-Type", res.Header.Get("Content-Type"))
 	w.WriteHeader(res.StatusCode)
-	_, _ = io.Copy(w, res.Body) // the client may have gone
+	_, _ = io.Copy(w, io.LimitReader(res.Body, 1<<20)) // the client may have gone
 }
 
 // readQuestion takes the request from the path of GET or the body of POST (RFC 6960 appendix A.1).
