@@ -14,6 +14,8 @@ func repeat(s string, n int) string { return strings.Repeat(s, n) }
 
 func isHead(head string) bool { return strings.HasPrefix(head, "HEAD ") }
 
+var wantLine = regexp.MustCompile(`X-Want: [a-z]+`)
+
 var wantField = regexp.MustCompile(`(?i)\r\nx-want: ([a-z]+)\r\n`)
 
 func want(head string) string {
@@ -93,16 +95,19 @@ var (
 	timers    = regexp.MustCompile(` \+?-?\d+(/\+?-?\d+){2,4} `)
 	clfTimers = regexp.MustCompile(`" \d+ \d{3} "?fe\d.*`)
 	duration  = regexp.MustCompile(`\b\d+\b`)
-	localPort = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	localPort = regexp.MustCompile(`(127\.0\.0\.1|192\.0\.2\.77|198\.51\.100\.1):\d+`)
 )
 
 // normal removes what differs from run to run.
-func normal(text string) string { return localPort.ReplaceAllString(text, "127.0.0.1:PORT") }
+func normal(text string) string { return localPort.ReplaceAllString(text, "$1:PORT") }
 
 // leveled removes what may differ from haproxy of that version.
 func leveled(version string, list []message) []message {
 	var kept []message
 	for _, m := range list {
+		if again(kept, m) {
+			continue
+		}
 		m.start = normal(m.start)
 		m.fields, m.framing = slices.Clone(m.fields), slices.Clone(m.framing)
 		for i := range m.fields {
@@ -117,6 +122,16 @@ func leveled(version string, list []message) []message {
 		kept = append(kept, m)
 	}
 	return kept
+}
+
+// again tells whether a message that may be repeated has been seen.
+func again(seen []message, m message) bool {
+	for _, d := range differences {
+		if d.again != "" && strings.HasPrefix(m.start, d.again) {
+			return slices.ContainsFunc(seen, func(s message) bool { return s.start == m.start })
+		}
+	}
+	return false
 }
 
 func (d difference) applies(version string) bool { return d.until == "" || !atLeast(version, d.until) }

@@ -14,6 +14,7 @@ type difference struct {
 	why     string
 	message func(*message)      // brings both sides' messages to the same text
 	line    func(string) string // the same for a log line
+	again   string              // messages that begin so count once
 }
 
 var differences = []difference{
@@ -28,6 +29,7 @@ var differences = []difference{
 	{until: "3.0", why: "control characters of expressions were percent-encoded in bodies", message: encodedBody},
 	{until: "3.0", why: "an empty item of a log format kept the blanks on both its sides", line: oneBlank},
 	{until: "3.0", why: "an answer in the stead of the server's had no %Tr", line: ownTr},
+	{why: "how many connections to a server requests of one client take is each program's own", again: "PROXY "},
 	{why: "an HTTP/1.0 client gets no chunks: HAProxy sends chunks of 1.1", message: oldClient},
 }
 
@@ -77,22 +79,34 @@ func chunkedRequest(m *message) {
 	}
 }
 
-// encodedTarget writes the target of a request as we do.
+// encodedTarget writes the target of a request as we do, also where a redirect repeats it.
 func encodedTarget(m *message) {
 	if m.asked.method != "" {
+		for i, f := range m.fields {
+			if strings.HasPrefix(f, "location: ") {
+				m.fields[i] = "location: " + encoded(strings.TrimPrefix(f, "location: "))
+			}
+		}
+		return
+	}
+	if strings.HasPrefix(m.start, "PROXY ") {
 		return
 	}
 	method, rest, _ := strings.Cut(m.start, " ")
 	end := max(strings.LastIndexByte(rest, ' '), 0)
+	m.start = method + " " + encoded(rest[:end]) + rest[end:]
+}
+
+func encoded(target string) string {
 	var b strings.Builder
-	for i := range end {
-		if c := rest[i]; c <= ' ' || c >= 0x7f {
+	for _, c := range []byte(target) {
+		if c <= ' ' || c >= 0x7f {
 			fmt.Fprintf(&b, "%%%02X", c)
 		} else {
 			b.WriteByte(c)
 		}
 	}
-	m.start = method + " " + b.String() + rest[end:]
+	return b.String()
 }
 
 // closesServer takes the connection field from a request.
@@ -128,7 +142,7 @@ func emptyHead(m *message) {
 
 // encodedBody undoes the encoding of control characters in an answer's text.
 func encodedBody(m *message) {
-	if m.asked.method == "" || m.field("content-type") != "text/plain" || !controlCode.MatchString(m.body) {
+	if m.asked.method == "" || m.field("content-type") != "text/plain" || m.asked.method != "HEAD" && !controlCode.MatchString(m.body) {
 		return
 	}
 	m.body = controlCode.ReplaceAllStringFunc(m.body, func(code string) string {
@@ -141,7 +155,7 @@ func encodedBody(m *message) {
 	m.framing = slices.DeleteFunc(m.framing, func(f string) bool { return strings.HasPrefix(f, "content-length: ") })
 }
 
-var controlCode = regexp.MustCompile(`%([01][0-9A-F]|7F)|[\x01-\x09\x0b\x0c\x0e-\x1f\x7f]`)
+var controlCode = regexp.MustCompile(`%([01][0-9A-F]|7F)|[\x00-\x1f\x7f]`)
 
 // oneBlank makes one of two.
 func oneBlank(text string) string { return strings.ReplaceAll(text, "  ", " ") }

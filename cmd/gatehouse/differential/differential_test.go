@@ -18,7 +18,7 @@ import (
 
 const (
 	defaultSeed  = 20260
-	defaultCases = 260
+	defaultCases = 420
 	shownCases   = 10 // failures printed in full
 )
 
@@ -103,6 +103,8 @@ func buildGatehouse(t *testing.T) string {
 // scenario is one configuration and the requests sent to it.
 type scenario struct {
 	name     string   // of its frontend; every section's name starts with it
+	bind     string   // options of its bind line
+	tls      bool     // its clients speak TLS
 	top      []string // sections that stand before the frontend
 	front    []string
 	backs    map[string][]string // by name
@@ -112,8 +114,9 @@ type scenario struct {
 
 // request is what one connection brings: one request, or several.
 type request struct {
-	raw  string
-	sent []sent
+	proxy string // a PROXY header before everything else
+	raw   string
+	sent  []sent
 }
 
 // config is the scenario's part of the configuration, with @fd and @server in the places of sockets.
@@ -122,7 +125,7 @@ func (s *scenario) config() string {
 	for _, l := range s.top {
 		b.WriteString(l + "\n")
 	}
-	fmt.Fprintf(&b, "frontend %s\n    bind fd@@fd\n", s.name)
+	fmt.Fprintf(&b, "frontend %s\n    bind fd@@fd%s\n", s.name, s.bind)
 	for _, l := range s.front {
 		b.WriteString("    " + l + "\n")
 	}

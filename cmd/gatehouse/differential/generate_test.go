@@ -8,7 +8,10 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"gatehouse/internal/cert"
 )
 
 // generator makes scenarios out of phrases. Every phrase is valid on its own, so that a scenario that haproxy refuses is a fault of the
@@ -30,7 +33,7 @@ func (g *generator) some(n int, f func()) {
 
 func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
 
-// word fills in the placeholders of a phrase: <s> a sample, <r> a sample of the response, <c> a condition, <f> a format, <h> a header
+// word fills in the placeholders of a phrase: <s> a sample, <r> a sample of the response, <c> a condition, <f> a format, <q> one that begins with a slash, <h> a header
 // name, <v> a variable, <p> a path, <n> a small number, <i> an integer sample.
 func (g *generator) word(phrase string) string {
 	for placeholder.MatchString(phrase) {
@@ -39,7 +42,7 @@ func (g *generator) word(phrase string) string {
 	return phrase
 }
 
-var placeholder = regexp.MustCompile(`<[srlicdfghvpn]>`)
+var placeholder = regexp.MustCompile(`<[srlicdfqghvpn]>`)
 
 func (g *generator) fill(kind byte) string {
 	switch kind {
@@ -57,6 +60,8 @@ func (g *generator) fill(kind byte) string {
 		return g.condition(responseTests)
 	case 'f':
 		return g.format("<s>")
+	case 'q':
+		return `"/` + g.format("<s>")[1:]
 	case 'g':
 		return g.format("<r>")
 	case 'h':
@@ -138,6 +143,9 @@ func (g *generator) when(tests []string) string {
 
 // scenario makes the i-th one.
 func (g *generator) scenario(i int) *scenario {
+	if g.chance(12) {
+		return g.tcpScenario(i)
+	}
 	s := &scenario{name: fmt.Sprintf("fe%d", i), backs: map[string][]string{}}
 	be := fmt.Sprintf("be%d", i)
 	s.names = []string{be, be + "x"}
@@ -178,6 +186,7 @@ func (g *generator) scenario(i int) *scenario {
 	for range 3 + g.IntN(4) {
 		s.requests = append(s.requests, g.request())
 	}
+	g.features(s)
 	return s
 }
 
@@ -242,11 +251,13 @@ func (g *generator) backend(s *scenario, name string) {
 	back("server s2 @server" + g.pick("", " backup", " weight 0") + strings.Replace(cookie, "v", "w", 1))
 }
 
-// request writes the bytes of one connection: one request, sometimes two.
+// request writes the bytes of one connection: one request, sometimes up to four behind each other.
 func (g *generator) request() request {
 	var r request
-	if g.chance(15) {
-		g.message(&r, false)
+	if g.chance(20) {
+		for range 1 + g.IntN(3) {
+			g.message(&r, false)
+		}
 	}
 	g.message(&r, true)
 	return r
@@ -257,8 +268,9 @@ func (g *generator) message(r *request, last bool) {
 	method := g.pick("GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 	body := ""
 	var fields []string
-	if !last && (method == "POST" || method == "PUT" || method == "PATCH") {
-		method = "GET" // before 3.0 an answer of haproxy's own to a request with a body ended the connection
+	if !last && (method == "POST" || method == "PUT" || method == "PATCH" || method == "HEAD") {
+		// before 3.0 an answer of haproxy's own to a request with a body ended the connection; one to a HEAD that set-method changed always does
+		method = "GET"
 	}
 	if method == "POST" || method == "PUT" || method == "PATCH" {
 		body = g.pick("", "a=1&b=2", "hello world", strings.Repeat("0123456789", 30))
@@ -299,4 +311,23 @@ func writeSideFiles(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(dir, "site.pem"), sitePEM(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
+
+// sitePEM is one certificate for all programs of a run.
+var sitePEM = func() func(*testing.T) []byte {
+	var once sync.Once
+	var pem []byte
+	return func(t *testing.T) []byte {
+		once.Do(func() {
+			b, err := cert.NewDummy("ECDSA", 0, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			pem = b.FilePEM(true)
+		})
+		return pem
+	}
+}()

@@ -13,7 +13,7 @@ var clientFields = []string{
 	"X-A: one", "X-A: two, three", "X-B: ", "X-B:   padded value \t ", "X-Mixed: CamelCase", "X-List: a,b , c,\"d,e\",f", "X-Num: 42", "X-Num: -7", "X-Num: 9z",
 	"Cookie: a=1; b=two; SRV=v1", "Cookie: a=2;c=\"q\"", "Cookie: SRV=w1", "Cookie: x=y; SRV=v2~more; z=1", "User-Agent: curl/8.0", "User-Agent: Mozilla/5.0 (X11; Linux)",
 	"Referer: http://ref.example/p?q", "Accept-Language: fr;q=0.5, en", "Authorization: Basic dXNlcjpwYXNz", "X-Forwarded-For: 192.0.2.7", "X-Forwarded-For: 192.0.2.8, 10.0.0.1", "Accept: */*", "X-Ip: 10.1.2.3", "Accept-Encoding: gzip",
-	"Content-Type: application/x-www-form-urlencoded", "If-None-Match: \"abc\"", "Range: bytes=0-3", "X-Bin: caf\xc3\xa9", "X-Json: {\"a\":{\"b\":[1,\"x\"]},\"n\":5}", "X-B64: aGVsbG8gd29ybGQ=", "X-Hex: 48656c6c6f",
+	"Content-Type: application/x-www-form-urlencoded", "If-None-Match: \"abc\"", "Range: bytes=0-3", "X-Bin: caf\xc3\xa9", "X-Path: /a/b", "Authorization: Basic aGFzaGVkOnBhc3M=", "Authorization: Basic dXNlcjpiYWQ=", "X-Json: {\"a\":{\"b\":[1,\"x\"]},\"n\":5}", "X-B64: aGVsbG8gd29ybGQ=", "X-Hex: 48656c6c6f",
 }
 
 var requestSamples = typedList(
@@ -40,7 +40,7 @@ var responseSamples = typedList(
 var converters = typedList(
 	"ss lower upper field(2,/) field(-1,.) field(1,-,2) word(1,/) word(-1,.) regsub(a,b) regsub(a,b,g) regsub([aeiou],*,g) url_dec concat(<,txn.a,>) concat(-) ltrim(a) rtrim(/) json(utf8) map_str(map,none) map_beg(map,none) map_sub(map) map_reg(regmap,none) map_end(map,none) map(map) host_only url_enc cut_crlf capture-req(0)",
 	"si length strcmp(txn.a) map_str_int(intvals,4) json_query('$.n')",
-	"ii add(3) sub(1) mul(2) div(2) mod(3) neg not bool odd even and(6) or(8) xor(5) cpl",
+	"ii add(3) mul(2) div(2) mod(3) neg not bool odd even and(6) or(8) xor(5) cpl",
 	"is iif(yes,no) map_int(intmap,-)",
 	"bs hex base64 ub64enc",
 	"bi crc32 djb2 sdbm wt6 crc32c xxh32 xxh64",
@@ -81,14 +81,14 @@ next:
 }
 
 var requestRules = []string{
-	"set-header <h> <f>", "set-header X-New <f>", "add-header X-A <f>", "add-header X-Log <f>", "del-header <h>", "del-header x- -m beg", "del-header ist -m sub", "replace-header x-a (.*) <\\1>", "replace-header user-agent ([a-z]+)/([0-9.]+) \\2/\\1", "replace-value x-list ([a-c]) [\\1]", "replace-value cookie a=(.) a=\\1\\1", "set-path /new%[path]", "set-path <f>", "set-query <f>", "set-query %[query]&z=<n>", "set-uri /u%[url]", "set-pathq /pq%[pathq]",
-	"replace-path ^/a(.*) /A\\1", "replace-path (.*)/b(.*) \\1/-/\\2", "replace-pathq ^([^?]*)(.*) \\1/x\\2", "replace-uri ^/(.*) /r/\\1", "set-method PATCH", "set-var(<v>) <s>", "set-var(<v>) <i>", "set-var-fmt(<v>) <f>", "unset-var(<v>)", "set-log-level notice", "set-var(txn.a,ifnotexists) str(text)", "set-var(txn.b) int(4)", "set-header X-Seen 1", "allow", "normalize-uri path-merge-slashes", "normalize-uri path-strip-dotdot full", "normalize-uri query-sort-by-name", "normalize-uri percent-to-uppercase strict", "set-map(dyn) %[path] seen", "add-acl(dynacl) %[path]", "early-hint link </x>;\\ rel=preload",
+	"set-header <h> <f>", "set-header X-New <f>", "add-header X-A <f>", "add-header X-Log <f>", "del-header <h>", "del-header x- -m beg", "del-header ist -m sub", "replace-header x-a (.*) <\\1>", "replace-header user-agent ([a-z]+)/([0-9.]+) \\2/\\1", "replace-value x-list ([a-c]) [\\1]", "replace-value cookie a=(.) a=\\1\\1", "set-path /new%[path]", "set-path <q>", "set-query <f>", "set-query %[query]&z=<n>", "set-uri /u%[url]", "set-pathq /pq%[pathq]",
+	"replace-path ^/a(.*) /A\\1", "replace-path (.*)/b(.*) \\1/-/\\2", "replace-pathq ^([^?]*)(.*) \\1/x\\2", "replace-uri ^/(.*) /r/\\1", "set-method PATCH", "set-var(<v>) <s>", "set-var(<v>) <i>", "set-var-fmt(<v>) <f>", "unset-var(<v>)", "set-log-level notice", "set-var(txn.a,ifnotexists) str(text)", "set-var(txn.b) int(4)", "set-header X-Seen 1", "allow", "normalize-uri path-merge-slashes", "normalize-uri path-strip-dotdot full", "normalize-uri path-strip-dot", "normalize-uri percent-decode-unreserved strict", "normalize-uri fragment-encode", "del-map(dyn) %[path]", "del-acl(dynacl) %[path]", "set-header X-Dyn %[path,map(dyn,unknown)]", "normalize-uri query-sort-by-name", "normalize-uri percent-to-uppercase strict", "set-map(dyn) %[path] seen", "add-acl(dynacl) %[path]", "early-hint link </x>;\\ rel=preload",
 }
 
 var frontRules = append([]string{"capture req.hdr(host) len 6", "capture path len 20", "set-header X-Capt %[capture.req.hdr(0)]"}, requestRules...)
 
 // backRules may stand in a backend only.
-var backRules = append([]string{"set-timeout server 4s"}, requestRules...)
+var backRules = append([]string{"set-timeout server 4s", "set-timeout server int(4000)", "set-timeout tunnel 1h"}, requestRules...)
 
 var finalRules = []string{
 	"deny", "deny deny_status 429", "deny status 404 content-type text/plain string gone", "deny status 401 hdr x-why <f>", "deny status 503 content-type text/plain lf-string <f>", "return status 200 content-type text/plain string ok", "return status 200 content-type text/plain lf-string <f>", "return status 204", "return status 403 errorfile page.http", "return status 200 content-type text/html file body.html hdr X-One 1 hdr x-two <f>", "return status 418 content-type text/plain lf-file lf.txt",
@@ -122,7 +122,7 @@ var errorAnswers = []string{
 var monitors = []string{"monitor-uri /admin/", "monitor-uri /a", "monitor fail if { hdr(x-a) -m found }", "monitor fail if FALSE"}
 
 var tcpRules = []string{
-	"tcp-request inspect-delay 20ms", "tcp-request connection accept if { src 10.0.0.0/8 }", "tcp-request connection reject if { src 10.0.0.0/8 }", "tcp-request session set-var(sess.d) src", "tcp-request content accept if HTTP", "tcp-request content set-var(txn.a) str(text)", "tcp-request content capture req.hdr(host) len 10", "tcp-request content accept if { path_beg /a }", "tcp-request content reject if { hdr(x-num) 9z }", "tcp-request content set-var(sess.d) req.len if { req.len gt 100000 }",
+	"tcp-request inspect-delay 20ms", "tcp-request connection accept if { src 10.0.0.0/8 }", "tcp-request connection reject if { src 10.0.0.0/8 }", "tcp-request session set-var(sess.d) src", "tcp-request content accept if HTTP", "tcp-request content set-var(txn.a) str(text)", "tcp-request content accept if { path_beg /a }", "tcp-request content reject if { hdr(x-num) 9z }", "tcp-request content set-var(sess.d) req.len if { req.len gt 100000 }",
 }
 
 var cookies = []string{
@@ -144,6 +144,14 @@ func serverAnswer(head, _ string) (answer string, closes bool) {
 		return "HTTP/1.1 " + status + "\r\n" + fields + "Content-Length: " + itoa(len(body)) + "\r\n\r\n" + body
 	}
 	switch want(head) {
+	case "junk":
+		return "this is no answer\r\n\r\n", true
+	case "cut":
+		return "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this", true
+	case "halfhead":
+		return "HTTP/1.1 200 OK\r\nContent-Le", true
+	case "drop":
+		return "", true
 	case "notfound":
 		return body("404 Not Found", "Server: rec/1\r\nContent-Type: text/plain\r\n", "nothing here\n"), false
 	case "found":
