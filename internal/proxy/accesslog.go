@@ -22,7 +22,7 @@ func (x *exchange) log() {
 	if x.own {
 		s.Log.BytesOut = 0
 	}
-	if s.Log.Status == 0 && s.HTTP {
+	if s.Log.Status == 0 && s.HTTP && x.hinted == 0 {
 		s.Log.Status = -1 // nothing was answered
 	}
 	if x.logged || x.silent {

@@ -38,12 +38,13 @@ type exchange struct {
 	silent  bool // no log line
 	logged  bool
 
-	inspected   bool // the frontend's content rules have seen this request, when it was no request yet
-	sawContinue bool // a 100 response was forwarded
-	meant       int  // the status for which an error page was asked, which the log shows; 0 is the page's own
-	own         bool // the answer is ours, which the log counts as no bytes
-	inBackend   bool // counted as a session of the backend
-	cutShort    bool // the client stopped sending while rules waited for its body
+	inspected   bool  // the frontend's content rules have seen this request, when it was no request yet
+	sawContinue bool  // a 100 response was forwarded
+	hinted      int64 // bytes sent when a rule had sent a 103 response, 0: none did
+	meant       int   // the status for which an error page was asked, which the log shows; 0 is the page's own
+	own         bool  // the answer is ours, which the log counts as no bytes
+	inBackend   bool  // counted as a session of the backend
+	cutShort    bool  // the client stopped sending while rules waited for its body
 	reqBody     bodyCopy
 	resBody     bodyCopy
 	tunnelled   int64 // bytes to the client after an upgrade, or in mode tcp
@@ -70,7 +71,7 @@ func (x *exchange) begin(cl *client) {
 	s.Log.Idle = now.Sub(cl.ended)
 	x.out.Init(&cl.wire, x.f.pool)
 	x.out.Case = x.f.o.HeaderCase
-	x.meant = 0
+	x.meant, x.hinted = 0, 0
 	x.keep, x.silent, x.logged, x.sawContinue, x.own = true, false, false, false, false
 	x.send.cause, x.tunnelled = 0, 0
 	cl.wire.WriteWithin(x.f.o.Timeouts.Client)
@@ -228,7 +229,8 @@ func (x *exchange) route() {
 	}
 	if o.TCPContent != nil && !x.inspected && !x.decide(x.inspectRequest(o.TCPContent, o.InspectDelay), false) {
 		if s.Log.Term[0] == 'P' && s.Log.Status == 0 { // rejected before it was looked at as a request
-			s.Log.RequestLine, s.Slots = nil, nil
+			s.Log.RequestLine, s.Log.ReqDone = nil, time.Time{}
+			s.ForgetFields()
 		}
 		return
 	}
@@ -375,6 +377,9 @@ func (x *exchange) decide(v rule.Verdict, atBackend bool) bool {
 	case rule.VerdictReturn, rule.VerdictRedirect:
 		c.Intercepted.Add(1)
 		x.term('L', 'R')
+		if v.Reply.Challenge != nil {
+			x.countError() // of a 401 too: one more for a browser, very many for who guesses
+		}
 	case rule.VerdictTimeout:
 		x.f.o.Counters.ErrReq.Add(1)
 		x.term('c', 'R')
@@ -401,8 +406,11 @@ func (x *exchange) decide(v rule.Verdict, atBackend bool) bool {
 	default:
 		c.DeniedReq.Add(1)
 		x.term('P', 'R')
-		if v.Kind == rule.VerdictDeny {
+		switch v.Kind {
+		case rule.VerdictDeny:
 			x.countError()
+		case rule.VerdictError:
+			x.neverWhole()
 		}
 		x.refusedCookies()
 	}

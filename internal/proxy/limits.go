@@ -123,7 +123,10 @@ func (x *exchange) Body(response bool) ([]byte, int64) {
 }
 
 // EarlyHints sends a 103 response.
-func (x *exchange) EarlyHints(fields []stream.Field) { x.interim(103, "Early Hints", fields) }
+func (x *exchange) EarlyHints(fields []stream.Field) {
+	x.interim(103, "Early Hints", fields)
+	x.hinted = x.out.Sent()
+}
 
 // Pause holds the request, or the response.
 func (x *exchange) Pause(d time.Duration) {

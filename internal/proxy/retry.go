@@ -62,10 +62,10 @@ func (x *exchange) sendAgain() {
 }
 
 // retryAfter reports whether the request is to be sent again after err, or after the response whose head is in the stream. Nothing
-// may have reached the client.
+// may have reached the client but the early hints of rules.
 func (x *exchange) retryAfter(err error) bool {
 	on := x.b.o.RetryOn
-	if on == nil || x.s.Limits.Once || !x.kept.whole || x.out.Sent() > 0 || x.cl.gone.Load() || !x.b.o.Servers.RetriesLeft(&x.s) {
+	if on == nil || x.s.Limits.Once || !x.kept.whole || x.out.Sent() > x.hinted || x.cl.gone.Load() || !x.b.o.Servers.RetriesLeft(&x.s) {
 		return false
 	}
 	switch {

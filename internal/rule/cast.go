@@ -133,7 +133,14 @@ func castAddr(v Value, kind stream.Kind) (Value, bool) {
 		a = netip.AddrFrom4(b)
 	case stream.KindStr:
 		var ok bool
-		if a, ok = parseAddr(v.Bytes); !ok {
+		if kind != stream.KindIPv6 {
+			a, ok = leadingIPv4(v.Bytes)
+		}
+		if !ok && kind != stream.KindIPv4 {
+			a, ok = parseAddr(v.Bytes)
+			ok = ok && a.Is6()
+		}
+		if !ok {
 			return Value{}, false
 		}
 	default:
@@ -152,6 +159,32 @@ func castAddr(v Value, kind stream.Kind) (Value, bool) {
 }
 
 func toIPv4(a netip.Addr) (netip.Addr, bool) { return stream.IPv4Of(a) }
+
+// leadingIPv4 reads the IPv4 address that b starts with. As in HAProxy its numbers may have leading zeros, and it ends at the first byte
+// that is neither a digit nor a dot: the base of a request to 192.0.2.1 is an address.
+func leadingIPv4(b []byte) (netip.Addr, bool) {
+	var octets [4]byte
+	n, digits := 0, 0
+scan:
+	for _, c := range b {
+		switch {
+		case c >= '0' && c <= '9':
+			v := int(octets[n])*10 + int(c-'0')
+			if v > 255 {
+				return netip.Addr{}, false
+			}
+			octets[n] = byte(v)
+			digits++
+		case c == '.' && digits > 0 && n < 3:
+			n, digits = n+1, 0
+		case c == '.':
+			return netip.Addr{}, false
+		default:
+			break scan
+		}
+	}
+	return netip.AddrFrom4(octets), n == 3 && digits > 0
+}
 
 // parseAddr reads an address without a zone, without going through a string on the heap.
 func parseAddr(b []byte) (netip.Addr, bool) {

@@ -270,14 +270,14 @@ func bindHeaderNames(of message) func(args) (source, error) {
 			sep = ","
 		}
 		return source{one: func(s *stream.Stream, _ Env) (Value, bool) {
-			b := s.Work()
+			b, any := s.Work(), false
 			for line := range allLines(s, of == ofResponse) {
 				if len(b) > 0 {
 					b = append(b, sep[0])
 				}
-				b = append(b, line.Name...)
+				b, any = append(b, line.Name...), true
 			}
-			return text(s.Return(b)), s.HTTP
+			return text(s.Return(b)), s.HTTP && any
 		}}, nil
 	}
 }

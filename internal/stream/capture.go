@@ -61,6 +61,19 @@ func (s *Stream) CaptureFields(response bool) {
 	}
 }
 
+// ForgetFields empties the slots that hold fields and the cookie of a request that nothing is to be known of. What rules captured stays.
+func (s *Stream) ForgetFields() {
+	s.Log.ClientCookie = nil
+	if s.Slots == nil {
+		return
+	}
+	for i := range s.Log.ReqCaptures {
+		if s.Slots.Req[i].Field != "" {
+			s.Log.ReqCaptures[i] = nil
+		}
+	}
+}
+
 // CaptureCookie keeps the first cookie of the request, or that the response sets, whose name starts as capture cookie says, with
 // its name.
 func (s *Stream) CaptureCookie(response bool) {
