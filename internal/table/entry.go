@@ -1,6 +1,7 @@
 package table
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -105,7 +106,7 @@ func (e *Entry) Leave() {
 	e.Release()
 }
 
-// addLocked adds to an element that may be stored.
+// addLocked adds to an element that may be stored. Counters stay at their end: a limit once reached is not forgotten.
 func (e *Entry) addLocked(d DataType, index int, now int64, n uint64) bool {
 	i := e.table.find(d, index)
 	if i < 0 {
@@ -119,9 +120,9 @@ func (e *Entry) addLocked(d DataType, index int, now int64, n uint64) bool {
 		}
 		addRate(e.data[i:i+2], e.table.period(d), now, n)
 	case formLong:
-		e.data[i] += n
+		e.data[i] += min(n, math.MaxInt64-e.data[i])
 	default:
-		e.data[i] = uint64(uint32(e.data[i] + n))
+		e.data[i] = min(e.data[i]+min(n, math.MaxUint32), math.MaxUint32)
 	}
 	return true
 }

@@ -1,15 +1,18 @@
 package table
 
+import "math"
+
 // A rate takes two words: the millisecond at which its current period began, and the events of that period (upper half) and of
 // the one before (lower half). It is HAProxy's sliding counter: what is read is the current count plus the share of the last period
-// that still lies within the window.
+// that still lies within the window. A count stays at its end where HAProxy's begins anew, which would let whoever is counted go on.
 
 func addRate(w []uint64, period uint32, now int64, n uint64) {
 	p := int64(period)
+	n = min(n, math.MaxUint32)
 	since := now - int64(w[0])
 	switch {
 	case since < p:
-		w[1] += n << 32
+		w[1] = min(w[1]>>32+n, math.MaxUint32)<<32 | w[1]&math.MaxUint32
 		return
 	case since < 2*p:
 		w[0] += uint64(p)

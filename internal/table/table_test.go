@@ -204,11 +204,11 @@ func TestSingleCountersAreElementsOfTheArray(t *testing.T) {
 	}
 }
 
-func TestCountersAreThirtyTwoBits(t *testing.T) {
+func TestCountersStopAtThirtyTwoBits(t *testing.T) {
 	e := textTable(1, 0, Store{Type: GPC0}, Store{Type: BytesOutCnt}, Store{Type: ServerID}).Get([]byte("k"))
 	e.Set(GPC0, 0, 1<<32-1)
-	if got, _ := e.Add(GPC0, GPC0Rate, 0, 2); got != 1 {
-		t.Errorf("a counter went on to %d", got)
+	if got, _ := e.Add(GPC0, GPC0Rate, 0, 2); got != 1<<32-1 {
+		t.Errorf("a counter at its end became %d", got)
 	}
 	if e.Set(BytesOutCnt, 0, 1<<40); value(t, e, BytesOutCnt, 0) != 1<<40 {
 		t.Error("bytes are cut")
