@@ -88,7 +88,7 @@ var tableRules = []string{
 // tableWords fills in <x>, a counter, <k>, a limit, and <if>, an optional condition.
 func (g *generator) tableWords(phrase string) string {
 	for strings.Contains(phrase, "<x>") {
-		phrase = strings.Replace(phrase, "<x>", g.pick("sc_http_req_cnt(0)", "sc0_gpc0_rate", "sc_get_gpc0(0)", "sc_http_err_cnt(0)", "sc1_http_req_rate", "sc_conn_cnt(0)", "src_http_req_cnt", "table_avl", "sc_get_gpt0(0)", "src,table_http_req_cnt", "src_get_gpc0"), 1)
+		phrase = strings.Replace(phrase, "<x>", g.pick("sc_http_req_cnt(0)", "sc0_gpc0_rate", "sc_get_gpc0(0)", "sc_http_err_cnt(0)", "sc1_http_req_rate", "sc_conn_cnt(0)", "src_http_req_cnt", "table_avl", "sc_get_gpt0(0)", "src_get_gpc0"), 1)
 	}
 	phrase = strings.ReplaceAll(phrase, "<k>", g.pick("0", "1", "2", "3"))
 	phrase = strings.ReplaceAll(phrase, "<if>", g.when(requestTests))
@@ -185,7 +185,7 @@ func (g *generator) proxyOut(s *scenario) {
 			}
 		}
 	}
-	s.front = append(s.front, "unique-id-format u%[path,length]")
+	s.front = append(s.front, "unique-id-format u%f")
 }
 
 // tcpScenario makes the i-th one in mode tcp: content rules that look at the bytes of the same requests.
@@ -225,8 +225,10 @@ func (g *generator) tcpScenario(i int) *scenario {
 		}
 	}
 	if g.chance(20) {
-		// A rejection by a session rule is an error of the handshake to haproxy, and has a line of its own.
 		s.bind, s.tls = s.bind+" ssl crt site.pem", true
+	}
+	if s.bind != "" {
+		// A rejection by a session rule is an error of the handshake to haproxy then, and has a line of its own.
 		s.front = slices.DeleteFunc(s.front, func(l string) bool { return strings.HasPrefix(l, "tcp-request session reject") })
 	}
 	return s
