@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"hash/maphash"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -406,41 +405,4 @@ func equalFold(filter string, name []byte) bool {
 		}
 	}
 	return true
-}
-
-// SNIRow is one name an entry stands under, for `show ssl sni`.
-type SNIRow struct {
-	SNI     string   // name, "*.name" or "*"
-	Exclude []string // names its line excludes, on wildcards and defaults
-	Entry   *Entry
-}
-
-// Rows lists exact names first, then the defaults, then wildcards, each sorted.
-func (x *Index) Rows() []SNIRow {
-	var exact, defaults, wild []SNIRow
-	for _, e := range x.Entries() {
-		x.mu.Lock()
-		keys := e.keys
-		x.mu.Unlock()
-		var not []string
-		for _, f := range e.Filters {
-			if name, neg, isWild := f.split(); neg && !isWild {
-				not = append(not, name)
-			}
-		}
-		for _, key := range keys {
-			switch {
-			case key == "*":
-				defaults = append(defaults, SNIRow{key, not, e})
-			case key[0] == '*':
-				wild = append(wild, SNIRow{key, not, e})
-			default:
-				exact = append(exact, SNIRow{key, nil, e})
-			}
-		}
-	}
-	byName := func(a, b SNIRow) int { return strings.Compare(a.SNI, b.SNI) }
-	slices.SortStableFunc(exact, byName)
-	slices.SortStableFunc(wild, byName)
-	return slices.Concat(exact, defaults, wild)
 }

@@ -3,6 +3,7 @@ package certstore
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,30 +47,38 @@ func (s *Store) Lines(name string) []cert.Line {
 	return nil
 }
 
-// ShowList prints a list as `show ssl crt-list [-n] NAME` does.
-func (s *Store) ShowList(name string, lineNumbers bool) (string, error) {
+// ShowList writes a list as `show ssl crt-list [-n] NAME` does, line by line: nothing waits for a slow reader, and nothing is kept for it. Errors are *Error.
+func (s *Store) ShowList(w io.Writer, name string, lineNumbers bool) error {
 	s.mu.RLock()
 	l := s.lists[trimSlashes(name)]
 	var lines []cert.Line
 	if l != nil {
-		lines = slices.Clone(l.lines)
-	}
-	for i, line := range lines {
-		// What a crt-store says of the certificate is printed on every line that uses it.
-		if e := s.entries[line.Cert]; e != nil && e.src != nil && e.src.From == FromStore && len(line.Load) == 0 {
-			lines[i].Load = append([]cert.LoadSetting{{Name: "crt", Arg: e.src.Crt}}, e.src.Settings...)
-		}
+		lines = l.lines // replaced, never changed
 	}
 	s.mu.RUnlock()
 	if l == nil {
-		return "", refuse("didn't find the specified filename")
+		return refuse("didn't find the specified filename")
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n", l.name)
+	if _, err := fmt.Fprintf(w, "# %s\n", l.name); err != nil {
+		return nil // the client is gone
+	}
 	for _, line := range lines {
-		b.WriteString(line.Format(lineNumbers) + "\n")
+		line.Load = s.loadWords(line)
+		if _, err := io.WriteString(w, line.Format(lineNumbers)+"\n"); err != nil {
+			return nil
+		}
 	}
-	return b.String(), nil
+	return nil
+}
+
+// loadWords are the load keywords to print on a line: what a crt-store says of the certificate stands on every line that uses it.
+func (s *Store) loadWords(line cert.Line) []cert.LoadSetting {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if e := s.entries[line.Cert]; e != nil && e.src != nil && e.src.From == FromStore && len(line.Load) == 0 {
+		return append([]cert.LoadSetting{{Name: "crt", Arg: e.src.Crt}}, e.src.Settings...)
+	}
+	return line.Load
 }
 
 // listedLocked tells whether a certificate stands in any list.

@@ -49,9 +49,9 @@ func (f socketFace) run(line string, payload []byte) string {
 		case name == "":
 			return strings.Join(f.store.Lists(), "\n")
 		case name == "-n":
-			return text(f.store.ShowList(words[4], true))
+			return f.list(words[4], true)
 		}
-		return text(f.store.ShowList(name, false))
+		return f.list(name, false)
 	case "add ssl crt-list":
 		line, dots := words[4], 0
 		if payload != nil {
@@ -64,6 +64,12 @@ func (f socketFace) run(line string, payload []byte) string {
 		return outcome(f.store.DelLine(name, words[4]), "Entry '%s' deleted in crtlist '%s'!", crt, trimSlashes(name))
 	}
 	return "unknown command " + line
+}
+
+func (f socketFace) list(name string, numbers bool) string {
+	var b strings.Builder
+	err := f.store.ShowList(&b, name, numbers)
+	return text(b.String(), err)
 }
 
 func (f socketFace) names() string {

@@ -189,7 +189,9 @@ func (w *Worker) showList(_ context.Context, r *Request) {
 		}
 	}
 	if name != "" {
-		r.dump(w.o.Certificates.ShowList(trimSlashes(name), numbers))
+		if err := w.o.Certificates.ShowList(r, trimSlashes(name), numbers); err != nil {
+			r.Err(err.Error())
+		}
 		return
 	}
 	for _, list := range w.o.Certificates.Lists() {

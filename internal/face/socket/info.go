@@ -30,6 +30,9 @@ func (w *Worker) commands() []Command {
 	if w.o.Tables != nil {
 		all = append(all, w.tableCommands())
 	}
+	if w.o.Names != nil {
+		all = append(all, w.sniCommands())
+	}
 	if w.o.Tickets != nil {
 		all = append(all, w.ticketCommands())
 	}

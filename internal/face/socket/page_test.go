@@ -94,7 +94,7 @@ var hiddenHelp = map[string]string{
 }
 
 func TestRuntimeAPIPageIsCurrent(t *testing.T) {
-	worker, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}, Patterns: noPatterns, Var: func(string) (string, string, bool) { return "", "", false }, Tables: func() []*table.Table { return nil }, Sinks: func() []engine.Sink { return nil }, Tickets: func() []*engine.TicketFile { return nil }})
+	worker, err := NewWorker(Options{Process: noProcess{}, Certificates: noCertificates{}, ACME: noACME{}, Patterns: noPatterns, Var: func(string) (string, string, bool) { return "", "", false }, Tables: func() []*table.Table { return nil }, Sinks: func() []engine.Sink { return nil }, Tickets: func() []*engine.TicketFile { return nil }, Names: (*engine.Engine)(nil)})
 	if err != nil {
 		t.Fatal(err)
 	}

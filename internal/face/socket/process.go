@@ -112,7 +112,7 @@ type Certificates interface {
 	Show(name string) (string, error)
 	Dump(name string) ([]byte, error)
 	Lists() []string
-	ShowList(name string, lineNumbers bool) (string, error)
+	ShowList(w io.Writer, name string, lineNumbers bool) error
 	AddLine(list, text, by, crtBase string, dot func()) (printed string, err error)
 	DelLine(list, arg string) error
 

@@ -37,6 +37,8 @@ type Options struct {
 	Var func(name string) (kind, text string, found bool)
 	// Tables lists the stick tables, in the order in which they are shown; nil: there are no commands for them.
 	Tables func() []*table.Table
+	// Names tells which names lead to which certificate; nil: there are no commands for them.
+	Names Names
 	// Tickets lists the tls-ticket-keys files; nil: there are no commands for them.
 	Tickets func() []*engine.TicketFile
 	// Sinks lists the places that events go to, for show events; nil: there is no such command.
