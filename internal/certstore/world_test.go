@@ -19,6 +19,7 @@ import (
 	"gatehouse/internal/cert"
 	"gatehouse/internal/event"
 	"gatehouse/internal/host"
+	"gatehouse/internal/host/hosttest"
 	"gatehouse/internal/storage"
 )
 
@@ -91,6 +92,7 @@ type world struct {
 	history HistoryRules
 	db      storage.Store // what a restart finds
 	watch   bool
+	mem     *hosttest.Memory // in place of the real disk
 }
 
 func newWorld(t testing.TB, plan func(w *world, p *Plan) []error) *world {
@@ -103,6 +105,10 @@ func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
 func (w *world) write(name, data string) {
 	w.t.Helper()
+	if w.mem != nil {
+		w.mem.WriteFile(w.path(name), []byte(data), 0o640)
+		return
+	}
 	if err := os.WriteFile(w.path(name), []byte(data), 0o640); err != nil {
 		w.t.Fatal(err)
 	}
@@ -131,12 +137,17 @@ func (w *world) emit(e event.Event) { w.events = append(w.events, e) }
 // start starts a process: what a restart after kill -9 finds.
 func (w *world) start() *running {
 	w.t.Helper()
-	h := host.Direct{Fault: func(step host.Step, name string) error {
+	fault := func(step host.Step, name string) error {
 		if w.fault == nil {
 			return nil
 		}
 		return w.fault(step, name)
-	}}
+	}
+	var h host.Host = host.Direct{Fault: fault}
+	if w.mem != nil {
+		w.mem.Fault = fault
+		h = w.mem
+	}
 	o := Options{Host: h, StateDir: w.state, State: func() (storage.Store, string, error) { return w.db, w.state, nil }, Emit: w.emit}
 	if w.locked {
 		o.State = func() (storage.Store, string, error) { return nil, "", fmt.Errorf("state: %w", storage.ErrLocked) }

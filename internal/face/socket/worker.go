@@ -143,7 +143,7 @@ func describe(so SocketOptions, nc net.Conn) string {
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		return fmt.Sprintf("stats socket %s from %s", so.Addr, a)
 	}
-	return "stats socket " + so.Addr
+	return fmt.Sprintf("stats socket %s level %s%s", so.Addr, so.Level, peerUser(nc))
 }
 
 // refuseAdmin says why a peer on a socket of level admin does not get it, "" if it does: over TCP only loopback and the

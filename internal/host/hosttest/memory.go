@@ -30,14 +30,17 @@ type Memory struct {
 	mu      sync.Mutex
 	seen    map[string]*node // what processes see, by clean absolute path
 	durable map[string]*node // what survives a loss of power
-	clock   int64
-	ino     uint64
+	// unsynced are changes of names since their directory was synced, by directory.
+	unsynced map[string][]change
+	clock    int64
+	ino      uint64
 }
 
 // node is one file or directory. A file's content is a memfd only when somebody opened it.
 type node struct {
 	dir     bool
 	data    []byte
+	synced  bool // data survives a loss of power
 	fd      *os.File
 	mode    fs.FileMode
 	uid     int
@@ -72,7 +75,7 @@ func (m *Memory) WriteFile(name string, data []byte, mode fs.FileMode) {
 		m.durable[dir] = m.seen[dir]
 	}
 	n := m.newNode(false, mode)
-	n.data = append([]byte(nil), data...)
+	n.data, n.synced = append([]byte(nil), data...), true
 	m.seen[name], m.durable[name] = n, n
 }
 
@@ -211,14 +214,23 @@ func (m *Memory) ReplaceFile(name string, data []byte, perm fs.FileMode) error {
 	tmp := path.Join(path.Dir(at), "."+path.Base(at)+".gatehouse-tmp")
 	n := m.newNode(false, 0o600)
 	m.seen[tmp] = n
+	m.noteLocked(effect{tmp, n})
 	err := m.fillLocked(n, old, name, data, perm)
 	if err == nil {
 		err = m.publishLocked(tmp, at, name, old, n)
 	}
 	if !errors.Is(err, host.ErrKilled) {
-		delete(m.seen, tmp)
+		m.dropLocked(tmp)
 	}
 	return err
+}
+
+// dropLocked removes a name, if it is there.
+func (m *Memory) dropLocked(at string) {
+	if m.seen[at] != nil {
+		delete(m.seen, at)
+		m.noteLocked(effect{at, nil})
+	}
 }
 
 // ReplaceFiles takes the steps of host.Direct's: all are written, then all renamed, then each directory is synced.
@@ -245,10 +257,12 @@ func (m *Memory) ReplaceFiles(files []host.File) error {
 				return err
 			}
 		} else {
-			m.renameLocked(st.at, st.n)
+			m.seen[st.at] = st.n
+			delete(m.seen, st.tmp)
+			m.noteLocked(effect{st.at, st.n}, effect{st.tmp, nil})
 			dirs[path.Dir(st.at)] = true
 		}
-		delete(m.seen, st.tmp)
+		m.dropLocked(st.tmp)
 	}
 	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
 		err := m.syncDirLocked(dir)
@@ -281,9 +295,10 @@ func (m *Memory) stageLocked(f host.File) (*stagedFile, error) {
 	st.tmp = path.Join(path.Dir(st.at), "."+path.Base(st.at)+".gatehouse-tmp")
 	st.n = m.newNode(false, 0o600)
 	m.seen[st.tmp] = st.n
+	m.noteLocked(effect{st.tmp, st.n})
 	if err := m.fillLocked(st.n, old, f.Name, f.Data, f.Perm); err != nil {
 		if !errors.Is(err, host.ErrKilled) {
-			delete(m.seen, st.tmp)
+			m.dropLocked(st.tmp)
 		}
 		return nil, err
 	}
@@ -294,9 +309,6 @@ func (m *Memory) stageLocked(f host.File) (*stagedFile, error) {
 func (m *Memory) Watch([]string) (*os.File, []int32, error) {
 	return nil, nil, pathError("inotify", "", syscall.ENOSYS)
 }
-
-// renameLocked gives a name another content.
-func (m *Memory) renameLocked(at string, n *node) { m.seen[at] = n }
 
 func (m *Memory) fillLocked(n, old *node, name string, data []byte, perm fs.FileMode) error {
 	if err := m.before(host.StepWrite, name); err != nil {
@@ -310,7 +322,11 @@ func (m *Memory) fillLocked(n, old *node, name string, data []byte, perm fs.File
 	if old != nil {
 		n.mode, n.uid, n.gid = old.mode&^0o007, old.uid, old.gid
 	}
-	return m.before(host.StepSync, name)
+	if err := m.before(host.StepSync, name); err != nil {
+		return err
+	}
+	n.synced = true
+	return nil
 }
 
 func (m *Memory) publishLocked(tmp, at, name string, old, n *node) error {
@@ -323,12 +339,14 @@ func (m *Memory) publishLocked(tmp, at, name string, old, n *node) error {
 	} else {
 		delete(m.seen, tmp)
 	}
+	m.noteLocked(effect{at, n}, effect{tmp, old})
 	if err := m.syncDirLocked(path.Dir(at)); err != nil {
 		if !errors.Is(err, host.ErrKilled) {
 			delete(m.seen, at)
 			if old != nil {
 				m.seen[at] = old
 			}
+			m.noteLocked(effect{at, old})
 		}
 		return err
 	}
@@ -343,6 +361,7 @@ func (m *Memory) syncDirLocked(dir string) error {
 	if err := m.before(host.StepSyncDir, dir); err != nil {
 		return err
 	}
+	delete(m.unsynced, dir)
 	for name := range m.durable {
 		if path.Dir(name) == dir && name != "/" && m.seen[name] == nil {
 			delete(m.durable, name)
@@ -370,7 +389,7 @@ func (m *Memory) Remove(name string) error {
 	if n.dir {
 		return pathError("remove", name, syscall.EISDIR)
 	}
-	delete(m.seen, at)
+	m.dropLocked(at)
 	return m.syncDirLocked(path.Dir(at))
 }
 
@@ -394,6 +413,7 @@ func (m *Memory) mkdirLocked(at string) error {
 		return err
 	}
 	m.seen[at] = m.newNode(true, 0o700)
+	m.noteLocked(effect{at, m.seen[at]})
 	return m.syncDirLocked(path.Dir(at))
 }
 
@@ -421,6 +441,7 @@ func (m *Memory) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, er
 			return nil, err
 		}
 		n = m.newNode(false, perm)
+		n.synced = true
 		m.seen[clean(name)], m.durable[clean(name)] = n, n
 	}
 	if n.fd == nil {

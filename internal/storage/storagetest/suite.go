@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"a stale revision is refused and changes nothing", conflict},
 		{"delete wants the revision too", deletes},
 		{"list returns the prefix in order", list},
+		{"a batch is one change", batch},
 		{"bounds are kept", bounds},
 		{"values are copies", copies},
 		{"of many who put under one revision one wins", race},
@@ -36,6 +37,32 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 			t.Cleanup(func() { _ = s.Close() })
 			c.run(t, s)
 		})
+	}
+}
+
+func batch(t *testing.T, s storage.Store) {
+	first := put(t, s, "a", "1", storage.Absent)
+	changes, err := s.Watch(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Batch(t.Context(), []storage.Change{{Key: "a", Delete: true}, {Key: "b", Value: []byte("2")}, {Key: "none", Delete: true}, {Key: "c", Value: []byte("3")}}); err != nil {
+		t.Fatal(err)
+	}
+	items, err := s.List(t.Context(), "")
+	if err != nil || len(items) != 2 || items[0].Key != "b" || string(items[1].Value) != "3" || items[0].Revision <= first || items[1].Revision <= items[0].Revision {
+		t.Errorf("after the batch there is %+v, %v", items, err)
+	}
+	for _, want := range []string{"a true", "b false", "c false"} {
+		if got := <-changes; fmt.Sprint(got.Key, " ", got.Deleted) != want {
+			t.Errorf("the watch tells %+v, want %s", got, want)
+		}
+	}
+	if err := s.Batch(t.Context(), []storage.Change{{Key: "d", Value: []byte("4")}, {Key: ""}}); err == nil {
+		t.Error("a batch with an empty key was taken")
+	}
+	if _, err := s.Get(t.Context(), "d"); !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("half of a refused batch is there: %v", err)
 	}
 }
 
