@@ -50,11 +50,11 @@ type Bundle struct {
 	Names               []string // lower case: DNS names of the subject alternative name, then common names, without duplicates
 	NotBefore, NotAfter time.Time
 	KeyType             KeyType
-	KeyBits             int
+	KeyBits             int32
 	Fingerprint         [32]byte // SHA-256 of the leaf
 
 	leaf   []byte
-	chain  []unique.Handle[string]
+	chain  chain
 	key    *PrivateKey
 	keyErr error  // why key does not belong to leaf, found out once
 	extra  *extra // nil for almost all
@@ -79,7 +79,24 @@ type extra struct {
 // Parser reads PEM texts and remembers the chain certificates it has read, so that what many texts share is looked into once. The zero
 // value is ready; any number of goroutines may use it.
 type Parser struct {
+	// Dense packs what bundles keep into large blocks, which go when all bundles in them are gone: for bundles that are read together and
+	// stay for long.
+	Dense bool
+
 	known sync.Map // unique.Handle[string] of DER that reads as a certificate
+
+	mu   sync.Mutex
+	slab slab // guarded by mu
+}
+
+// own returns bytes to keep.
+func (p *Parser) own(b []byte) []byte {
+	if !p.Dense {
+		return b
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.slab.own(b)
 }
 
 // Parse is a Parser's for one text.
@@ -92,21 +109,22 @@ func (p *Parser) Parse(name string, data []byte) (*Bundle, error) {
 	blocks, broken := splitPEM(data)
 	b := &Bundle{}
 	var leaf *x509.Certificate
+	var issuers [][]byte
 	var signer crypto.Signer
 	var dh []byte
 	for _, bl := range blocks {
 		switch {
 		case isCertificate(bl.kind) && b.leaf == nil:
 			var err error
-			if leaf, err = b.setLeaf(bl.der); err != nil {
+			if leaf, err = b.setLeaf(p.own(bl.der)); err != nil {
 				return nil, fmt.Errorf("unable to load certificate from file '%s': %w (line %d).", name, err, bl.line)
 			}
 		case isCertificate(bl.kind):
-			issuer, err := p.chain(bl.der)
+			issuer, err := p.issuer(bl.der)
 			if err != nil {
 				return nil, fmt.Errorf("unable to load certificate chain from file '%s': %w (line %d)", name, err, bl.line)
 			}
-			b.chain = append(b.chain, issuer)
+			issuers = append(issuers, issuer)
 		case isKey(bl.kind) && b.key == nil:
 			var err error
 			if b.key, signer, err = newKey(bl); err != nil {
@@ -126,26 +144,27 @@ func (p *Parser) Parse(name string, data []byte) (*Bundle, error) {
 	if b.key != nil {
 		b.keyErr = b.key.matches(signer, leaf.PublicKey)
 	}
-	b.chain = slices.Clip(b.chain)
+	b.chain = newChain(issuers)
+	if b.key != nil {
+		b.key.der = p.own(b.key.der)
+	}
 	if dh != nil {
 		b.extra = &extra{dh: dh}
 	}
 	return b, nil
 }
 
-// chain checks that der reads as a certificate, and drops the trust settings that a TRUSTED CERTIFICATE block appends.
-func (p *Parser) chain(der []byte) (unique.Handle[string], error) {
+// issuer checks that der reads as a certificate, and drops the trust settings that a TRUSTED CERTIFICATE block appends.
+func (p *Parser) issuer(der []byte) ([]byte, error) {
 	h := unique.Make(string(der))
 	if _, ok := p.known.Load(h); ok {
-		return h, nil
+		return der, nil
 	}
 	der, err := certificateDER(der)
-	if err != nil {
-		return h, err
+	if err == nil {
+		p.known.Store(unique.Make(string(der)), nil)
 	}
-	h = unique.Make(string(der))
-	p.known.Store(h, nil)
-	return h, nil
+	return der, err
 }
 
 func brokenText(name string, b *Bundle, be *blockError) error {
@@ -195,7 +214,7 @@ func (b *Bundle) setLeaf(der []byte) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.leaf = slices.Clip(der)
+	b.leaf = der
 	b.Names = names(c)
 	b.NotBefore, b.NotAfter = c.NotBefore, c.NotAfter
 	b.KeyType, b.KeyBits = keyFacts(c)
@@ -229,17 +248,17 @@ func names(c *x509.Certificate) []string {
 			add(cn)
 		}
 	}
-	return slices.Clip(list)
+	return ownNames(slices.Clip(list))
 }
 
 var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
 
-func keyFacts(c *x509.Certificate) (KeyType, int) {
+func keyFacts(c *x509.Certificate) (KeyType, int32) {
 	switch k := c.PublicKey.(type) {
 	case *rsa.PublicKey:
-		return KeyRSA, k.N.BitLen()
+		return KeyRSA, int32(k.N.BitLen())
 	case *ecdsa.PublicKey:
-		return KeyECDSA, k.Curve.Params().BitSize
+		return KeyECDSA, int32(k.Curve.Params().BitSize)
 	case ed25519.PublicKey:
 		return KeyOther, 256
 	}
@@ -297,7 +316,7 @@ func (b *Bundle) TLS() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &tls.Certificate{Certificate: append([][]byte{b.leaf}, b.Chain()...), PrivateKey: signer}
+	c := &tls.Certificate{Certificate: append([][]byte{b.leaf}, b.chain.all()...), PrivateKey: signer}
 	if b.extra != nil {
 		c.SignedCertificateTimestamps = splitSCTs(b.extra.sctl)
 	}
@@ -323,9 +342,9 @@ func (b *Bundle) Leaf() []byte { return b.leaf }
 
 // Chain returns copies of the DER of the chain, from the leaf's issuer upwards as the file had them.
 func (b *Bundle) Chain() [][]byte {
-	list := make([][]byte, len(b.chain))
-	for i, h := range b.chain {
-		list[i] = []byte(h.Value())
+	list := b.chain.all()
+	for i, der := range list {
+		list[i] = bytes.Clone(der)
 	}
 	return list
 }
@@ -347,8 +366,8 @@ func (b *Bundle) KeyPEM() []byte {
 func (b *Bundle) CertPEM() []byte { return b.appendChain(appendBlock(nil, "CERTIFICATE", b.leaf)) }
 
 func (b *Bundle) appendChain(dst []byte) []byte {
-	for _, h := range b.chain {
-		dst = appendBlock(dst, "CERTIFICATE", []byte(h.Value()))
+	for _, der := range b.chain.all() {
+		dst = appendBlock(dst, "CERTIFICATE", der)
 	}
 	return dst
 }
@@ -377,7 +396,7 @@ func (b *Bundle) SamePEM(a *Bundle) bool {
 
 // SameCert is SamePEM without the key.
 func (b *Bundle) SameCert(a *Bundle) bool {
-	return bytes.Equal(a.leaf, b.leaf) && slices.Equal(a.ownChain(), b.ownChain()) && bytes.Equal(a.ex().dh, b.ex().dh)
+	return bytes.Equal(a.leaf, b.leaf) && a.ownChain() == b.ownChain() && bytes.Equal(a.ex().dh, b.ex().dh)
 }
 
 // SameKey tells whether a and b have the same private key, or neither has one.
@@ -391,13 +410,13 @@ func (b *Bundle) SameKey(a *Bundle) bool {
 // Equal is SamePEM, and the same OCSP response, issuer and SCT list.
 func (b *Bundle) Equal(a *Bundle) bool {
 	x, y := a.ex(), b.ex()
-	return b.SamePEM(a) && slices.Equal(a.chain, b.chain) && x.chainFile == y.chainFile && x.temporary == y.temporary && x.stapling == y.stapling &&
+	return b.SamePEM(a) && a.chain == b.chain && x.chainFile == y.chainFile && x.temporary == y.temporary && x.stapling == y.stapling &&
 		bytes.Equal(x.ocsp, y.ocsp) && bytes.Equal(x.issuer, y.issuer) && bytes.Equal(x.sctl, y.sctl)
 }
 
-func (b *Bundle) ownChain() []unique.Handle[string] {
+func (b *Bundle) ownChain() chain {
 	if b.ChainFile() != "" {
-		return nil
+		return chain{}
 	}
 	return b.chain
 }

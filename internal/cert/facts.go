@@ -2,7 +2,6 @@ package cert
 
 import (
 	"crypto/sha256"
-	"slices"
 	"time"
 )
 
@@ -12,7 +11,7 @@ type Facts struct {
 	Names               []string
 	NotBefore, NotAfter int64 // unix seconds
 	KeyType             KeyType
-	KeyBits             int
+	KeyBits             int32
 	Fingerprint         [32]byte
 }
 
@@ -33,21 +32,22 @@ func (p *Parser) ParseKnown(name string, data []byte, f *Facts) (*Bundle, error)
 		return p.Parse(name, data)
 	}
 	b := &Bundle{}
+	var issuers [][]byte
 	for _, bl := range blocks {
 		switch {
 		case isCertificate(bl.kind) && b.leaf == nil:
 			if sha256.Sum256(bl.der) != f.Fingerprint {
 				return p.Parse(name, data)
 			}
-			b.leaf = bl.der
+			b.leaf = p.own(bl.der)
 		case isCertificate(bl.kind):
-			h, err := p.chain(bl.der)
+			der, err := p.issuer(bl.der)
 			if err != nil {
 				return p.Parse(name, data)
 			}
-			b.chain = append(b.chain, h)
+			issuers = append(issuers, der)
 		case isKey(bl.kind) && b.key == nil && !bl.crypt:
-			b.key = &PrivateKey{block: bl.kind, der: bl.der}
+			b.key = &PrivateKey{block: bl.kind, der: p.own(bl.der)}
 		default:
 			return p.Parse(name, data)
 		}
@@ -58,6 +58,6 @@ func (p *Parser) ParseKnown(name string, data []byte, f *Facts) (*Bundle, error)
 	b.Names = f.Names
 	b.NotBefore, b.NotAfter = time.Unix(f.NotBefore, 0).UTC(), time.Unix(f.NotAfter, 0).UTC()
 	b.KeyType, b.KeyBits, b.Fingerprint = f.KeyType, f.KeyBits, f.Fingerprint
-	b.chain = slices.Clip(b.chain)
+	b.chain = newChain(issuers)
 	return b, nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"unique"
 )
 
 // copy returns a bundle with the same content that shares nothing that is filled later.
@@ -107,12 +106,9 @@ func splitSCTs(raw []byte) (list [][]byte) {
 }
 
 // WithChain returns b with a chain completed from a file of issuers-chain-path.
-func (b *Bundle) WithChain(file string, chain [][]byte) *Bundle {
+func (b *Bundle) WithChain(file string, ders [][]byte) *Bundle {
 	n := b.change(func(x *extra) { x.chainFile = file })
-	n.chain = make([]unique.Handle[string], len(chain))
-	for i, der := range chain {
-		n.chain[i] = unique.Make(string(der))
-	}
+	n.chain = newChain(ders)
 	return n
 }
 
@@ -168,7 +164,7 @@ func (s *Issuers) Add(file string, data []byte) error {
 // Complete returns b with the chain of the issuer whose key identifier and name b carries; b itself when it has a chain already,
 // names no issuer key, or no issuer fits.
 func (s *Issuers) Complete(b *Bundle) *Bundle {
-	if s == nil || len(b.chain) > 0 || len(s.chains) == 0 {
+	if s == nil || !b.chain.empty() || len(s.chains) == 0 {
 		return b
 	}
 	leaf := b.peek()

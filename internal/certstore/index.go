@@ -140,11 +140,8 @@ func decodeIndex(data []byte) map[digest]*cert.Facts {
 		copy(sum[:], r.bytes(sha256.Size))
 		copy(f.Fingerprint[:], r.bytes(sha256.Size))
 		f.NotBefore, f.NotAfter = r.signed(), r.signed()
-		f.KeyType, f.KeyBits = cert.KeyType(r.bytes(1)[0]), int(r.number())
-		f.Names = make([]string, 0, min(r.number(), uint64(len(r.rest))))
-		for range cap(f.Names) {
-			f.Names = append(f.Names, string(r.bytes(int(r.number()))))
-		}
+		f.KeyType, f.KeyBits = cert.KeyType(r.bytes(1)[0]), int32(r.number())
+		f.Names = r.strings()
 		if r.short {
 			return nil
 		}
@@ -167,6 +164,21 @@ func (r *indexReader) bytes(n int) []byte {
 	out := r.rest[:n]
 	r.rest = r.rest[n:]
 	return out
+}
+
+// strings reads a list whose elements share one allocation.
+func (r *indexReader) strings() []string {
+	ends := make([]int, min(r.number(), uint64(len(r.rest))))
+	var text []byte
+	for i := range ends {
+		text = append(text, r.bytes(int(r.number()))...)
+		ends[i] = len(text)
+	}
+	list, all, from := make([]string, len(ends)), string(text), 0
+	for i, end := range ends {
+		list[i], from = all[from:end], end
+	}
+	return list
 }
 
 func (r *indexReader) number() uint64 {

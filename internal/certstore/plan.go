@@ -27,6 +27,7 @@ type Plan struct {
 	dirs     map[string]bool
 	trust    map[string]*trustItem // CA and CRL files
 	problems []Problem
+	managed  []Managed // once items is forgotten
 
 	trustKept map[string]*kept // of CA and CRL files, read when first asked for
 }
@@ -55,7 +56,7 @@ func (s *Store) Plan(rules LoadRules) *Plan {
 	if rules.StateDir == "" {
 		rules.StateDir = s.o.StateDir
 	}
-	l := &loader{host: s.o.Host, dirs: map[string]map[string]bool{}, rules: rules, standIn: s.temporary, now: s.o.Now}
+	l := &loader{host: s.o.Host, parser: cert.Parser{Dense: true}, dirs: map[string]map[string]bool{}, rules: rules, standIn: s.temporary, now: s.o.Now}
 	var errs []error
 	var err error
 	l.overlay, err = redoLog{s.o.Host, rules.StateDir}.overlay()
@@ -333,6 +334,9 @@ func (p *Plan) Bundle(name string) *cert.Bundle {
 
 // Managed lists the declared certificates with an acme keyword, as Store.Managed will after Apply.
 func (p *Plan) Managed() []Managed {
+	if p.items == nil {
+		return p.managed
+	}
 	p.read()
 	var list []Managed
 	for _, it := range p.order {
@@ -383,6 +387,15 @@ func (s *Store) Apply(p *Plan, swap func()) {
 		s.toIndex.Store(p.loader.facts)
 		s.wake()
 	}
+	p.forget()
+}
+
+// forget lets go of what was read: what was compiled from the configuration may keep the plan for as long as it serves.
+func (p *Plan) forget() {
+	p.managed = p.Managed()
+	p.items, p.order, p.todo, p.lists, p.dirs = nil, nil, nil, nil, nil
+	l := p.loader
+	l.overlay, l.kept, l.facts, l.dirs, l.responses, l.parser = nil, nil, nil, nil, nil, cert.Parser{}
 }
 
 // adopt puts the plan's content in place and returns the bundles that differ from what the plan told.
