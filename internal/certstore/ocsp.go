@@ -332,7 +332,7 @@ func (p *Plan) unusedResponses() (names []string) {
 
 // saveResponse makes the response of b durable, unless the configuration says that changes of the certificate are not, or there is no place.
 func (s *Store) saveResponse(e *entry, b *cert.Bundle) error {
-	if e.src != nil && !e.src.Persist {
+	if s.ephemeral(e) {
 		return nil
 	}
 	dir, err := s.stateDir()

@@ -282,3 +282,27 @@ func TestACommitLeavesOutWhatMayNotBeStapled(t *testing.T) {
 		t.Errorf("a commit without issuer: %v", err)
 	}
 }
+
+// A file that is looked at again does not take back what came since.
+func TestARereadKeepsTheNewestResponse(t *testing.T) {
+	s := newStapling(t)
+	first := s.response(s.pem(), gatetest.Honest)
+	s.write(".ocsp", first)
+	s.start()
+	revoked := s.response(s.pem(), gatetest.SayRevoked)
+	if err := s.InstallOCSP(revoked, "test"); err != nil {
+		t.Fatal(err)
+	}
+	serves := s.Bundle(s.name)
+	if s.Reread(s.name); s.Bundle(s.name) != serves {
+		t.Error("files that have not changed took the place of what serves")
+	}
+	s.write("", s.issue())
+	if s.Reread(s.name); s.Bundle(s.name) == serves || s.staple() != nil {
+		t.Error("a new certificate in the file is not served, or with the response of the one before")
+	}
+	serves = s.Bundle(s.name)
+	if s.Reread(s.name); s.Bundle(s.name) != serves {
+		t.Error("files that have not changed are served anew")
+	}
+}

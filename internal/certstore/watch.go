@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gatehouse/internal/cert"
 	"gatehouse/internal/event"
 )
 
@@ -279,8 +280,9 @@ func (s *Store) reread(name string) {
 	if e == nil || e.src == nil || s.settle((&saver{Store: s, entry: e, bundle: e.bundle}).touches()...) != nil {
 		return
 	}
-	l := &loader{host: s.o.Host, rules: s.rules, issuers: s.issuers, standIn: s.temporary, kept: s.keptOf(name)}
+	l := &loader{host: s.o.Host, rules: s.rules, issuers: s.issuers, standIn: s.temporary, kept: s.keptOf(name), now: s.o.Now}
 	got := l.load(e.src)
+	got.bundle = newestOCSP(got.bundle, e.bundle) // one that was fetched is in no file of the certificate
 	if got.obsolete {
 		if dir, err := s.stateDir(); err == nil {
 			_ = s.o.Host.Remove(keptPath(dir, name)) // it cannot win; the next start tries again
@@ -288,7 +290,7 @@ func (s *Store) reread(name string) {
 	}
 	sum := diskSum(got.files)
 	switch {
-	case got.err == nil && (got.bundle.Temporary() || e.bundle != nil && e.bundle.Equal(got.bundle)):
+	case got.err == nil && (got.bundle.Temporary() || sameServed(e.bundle, got.bundle)):
 		s.untell("file " + name)
 		return
 	case got.err == nil && e.unsaved && e.disk == sum:
@@ -301,6 +303,14 @@ func (s *Store) reread(name string) {
 	if err != nil {
 		s.tellOnce("file "+name, event.CertUnusable, "warning", name, fmt.Sprintf("the changed files of '%s' cannot be used, the version before goes on serving: %v", name, err))
 	}
+}
+
+// sameServed tells whether a bundle that was read is the one that serves.
+func sameServed(now, read *cert.Bundle) bool {
+	if now == nil {
+		return false
+	}
+	return now.Equal(read) || now.OCSP() == nil && now.WithoutOCSP().Equal(read) // a response beside it that is not for it
 }
 
 // keptOf reads the kept version of one name.

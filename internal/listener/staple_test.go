@@ -15,7 +15,7 @@ import (
 	"golang.org/x/crypto/ocsp"
 )
 
-// A response is sent to clients that ask, until it ends, and both are counted.
+// A response is sent to clients that ask, until it ends, and both are counted. The SCTs of the certificate are sent with and without it.
 func TestAStapleIsSentUntilItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ca, err := gatetest.NewResponder()
@@ -41,6 +41,9 @@ func TestAStapleIsSentUntilItsEnd(t *testing.T) {
 		if b, err = b.WithOCSP(der); err != nil {
 			t.Fatal(err)
 		}
+		if b, err = b.WithSCTL([]byte("\x00\x0a\x00\x03one\x00\x03two")); err != nil {
+			t.Fatal(err)
+		}
 		index := cert.NewIndex(false)
 		index.Add(&cert.Entry{Name: "a", Default: true}, b)
 		var counters stats.Counters
@@ -64,6 +67,9 @@ func TestAStapleIsSentUntilItsEnd(t *testing.T) {
 			}
 			if err := <-done; err != nil {
 				t.Fatal(err)
+			}
+			if scts := c.ConnectionState().SignedCertificateTimestamps; len(scts) != 2 || string(scts[0]) != "one" || string(scts[1]) != "two" {
+				t.Errorf("SCTs are %q", scts)
 			}
 			return string(c.OCSPResponse())
 		}
