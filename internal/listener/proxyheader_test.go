@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -248,6 +249,9 @@ func FuzzProxyHeader(f *testing.F) {
 		if h.src.IsValid() != h.dst.IsValid() || h.src.Addr().Is4() != h.dst.Addr().Is4() {
 			t.Fatalf("ends %s and %s", h.src, h.dst)
 		}
+		if again, err := parseProxyHeader([]byte(printed(h))); err != nil || again.src != h.src || again.dst != h.dst || !bytes.Equal(again.tlvs, h.tlvs) {
+			t.Fatalf("%+v, written and read again, is %+v (%v)", h, again, err)
+		}
 		for kind, at, left := byte(0), 0, h.tlvs; ; kind++ { // every field can be reached
 			for _, next, ok := left.Next(kind, at); ok; _, next, ok = left.Next(kind, at) {
 				at = next
@@ -257,4 +261,19 @@ func FuzzProxyHeader(f *testing.F) {
 			}
 		}
 	})
+}
+
+// printed is a header of version 2 that says what h does.
+func printed(h proxyHeader) string {
+	if !h.src.IsValid() {
+		return v2(0x20, 0, h.tlvs...)
+	}
+	family := byte(proxyTCP6)
+	if h.src.Addr().Is4() {
+		family = proxyTCP4
+	}
+	body := slices.Concat(h.src.Addr().AsSlice(), h.dst.Addr().AsSlice())
+	body = binary.BigEndian.AppendUint16(body, h.src.Port())
+	body = binary.BigEndian.AppendUint16(body, h.dst.Port())
+	return v2(0x21, family, append(body, h.tlvs...)...)
 }
