@@ -29,6 +29,8 @@ type ServerOptions struct {
 	Dynamic bool
 	// Release is called once when a dynamic server is gone for good; may be nil.
 	Release func()
+	// Made is told of each server that is made of the options: once per generation of a dynamic server; may be nil.
+	Made func(*Server)
 	// Track is the server whose state this one follows; nil follows none.
 	Track *Server
 }
@@ -113,6 +115,9 @@ func newServer(b *Backend, o ServerOptions, old *Backend) *Server {
 	}
 	if o.TLS != nil && s.tls == nil {
 		s.tls = newClient(o.TLS, o.SNI != nil)
+	}
+	if o.Made != nil {
+		o.Made(s)
 	}
 	return s
 }

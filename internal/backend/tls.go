@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 
 	"gatehouse/internal/stream"
 )
@@ -50,7 +51,7 @@ type client struct {
 // kept is what generations with equal keys share: the sessions, and the identity by which idle connections are recognised. The options themselves are always
 // the generation's own, so that authorities that were read anew are asked.
 type kept struct {
-	sessions tls.ClientSessionCache
+	sessions atomic.Pointer[tls.ClientSessionCache] // nil: none
 }
 
 // sessionNames bounds the server names whose last session is remembered.
@@ -59,9 +60,24 @@ const sessionNames = 256
 func newClient(o *TLSOptions, named bool) *client {
 	k := new(kept)
 	if !o.NoReuse {
-		k.sessions = tls.NewLRUClientSessionCache(sessionNames)
+		k.forget()
 	}
 	return &client{o: o, named: named, kept: k}
+}
+
+// forget drops the sessions.
+func (k *kept) forget() {
+	fresh := tls.NewLRUClientSessionCache(sessionNames)
+	k.sessions.Store(&fresh)
+}
+
+// Renew lets neither connections nor TLS sessions that exist be used for further requests: what the server is told of us has changed.
+func (s *Server) Renew() {
+	s.epoch.Add(1)
+	s.pool.purge(true)
+	if s.tls != nil && !s.tls.o.NoReuse {
+		s.tls.kept.forget()
+	}
 }
 
 // identity tells connections that may stand for each other from those that may not: nil for clear ones.
@@ -84,7 +100,9 @@ func (c *client) config(name string) *tls.Config {
 		CipherSuites:       o.CipherSuites,
 		CurvePreferences:   o.Curves,
 		NextProtos:         o.ALPN,
-		ClientSessionCache: c.kept.sessions,
+	}
+	if sessions := c.kept.sessions.Load(); sessions != nil {
+		cfg.ClientSessionCache = *sessions
 	}
 	if o.MinVersion == 0 {
 		cfg.MinVersion = tls.VersionTLS12

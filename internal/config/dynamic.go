@@ -39,7 +39,7 @@ func ParseServer(name string, words []string, o ParseOptions) (*Server, error) {
 		return nil, fmt.Errorf("character '%c' is not permitted in server name '%s'.", c, name)
 	}
 	l.Name = name
-	addrs, err := ParseAddr(words[0], AddrServer)
+	addrs, err := ParseAddr(p.expandAddr(words[0]), AddrServer)
 	if err != nil {
 		return nil, err
 	}

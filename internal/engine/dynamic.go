@@ -149,12 +149,14 @@ func (e *Engine) dynamicServer(ctx context.Context, g *generation, x *proxyGen, 
 	}
 	nameServer(x.cfg, &o)
 	var uses []func()
-	for _, name := range made.crts {
-		uses = append(uses, e.o.Store.Attach(name, serverUse{}))
+	follows := &serverUse{}
+	for _, c := range made.crts {
+		uses = append(uses, e.o.Store.Attach(c.name, follows))
 	}
 	for _, t := range made.trusts {
-		uses = append(uses, e.o.Store.AttachTrust(t))
+		uses = append(uses, e.o.Store.AttachTrust(t.serverTrust))
 	}
+	o.Made = func(s *backend.Server) { follows.of.Store(s) }
 	o.Release = func() {
 		for _, detach := range uses {
 			detach()
@@ -212,7 +214,11 @@ func (e *Engine) DelServer(px, name string) error {
 	if err != nil {
 		return err
 	}
-	return x.servers.Remove(s, g.pinned[px+"/"+name])
+	if err := x.servers.Remove(s, g.pinned[px+"/"+name]); err != nil {
+		return err
+	}
+	x.release(name)
+	return nil
 }
 
 // carry brings the servers that were made at run time over into the next generation. mu is held.

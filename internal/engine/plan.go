@@ -42,9 +42,10 @@ type proxyGen struct {
 	task     *task // of servers
 	binds    []*bindGen
 	limits   []*rule.Bandwidth // its filters
-	crts     []string          // client certificates of its servers
-	trusts   []serverTrust
-	front    *front // shared by the generations of the frontend; nil in a backend
+	crts     []serverCrt       // client certificates of its servers
+	trusts   []serverTrustOf
+	uses     map[string][]func() // by server: end the uses of what its line names, guarded by the engine's mu
+	front    *front              // shared by the generations of the frontend; nil in a backend
 	back     *stats.Counters
 	logger   *log.Logger // where the section's log lines go
 }

@@ -162,7 +162,7 @@ func (b *builder) clientCert(x *proxyGen, s *config.Server, t *backend.TLSOption
 	if b.plan.certs != nil && !b.declare(name, name, s.Pos, nil) {
 		return false
 	}
-	x.crts = append(x.crts, name)
+	x.crts = append(x.crts, serverCrt{s.Name, name})
 	store := b.e.o.Store
 	t.Certificate = func() *tls.Certificate {
 		bundle := store.Bundle(name)
@@ -193,11 +193,11 @@ func (b *builder) serverTrust(x *proxyGen, s *config.Server, t *backend.TLSOptio
 		return nil, nil
 	}
 	if s.CRLFile == "" {
-		x.trusts = append(x.trusts, names)
+		x.trusts = append(x.trusts, serverTrustOf{s.Name, names})
 		return ca, nil
 	}
 	names[1] = under(base, s.CRLFile)
-	x.trusts = append(x.trusts, names)
+	x.trusts = append(x.trusts, serverTrustOf{s.Name, names})
 	crl := b.crlFile(s.CRLFile, s.Pos)
 	t.Revoked = func(chain []*x509.Certificate) error {
 		crl := store.CRL(names[1])

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"fmt"
+	"sync/atomic"
 
+	"gatehouse/internal/backend"
 	"gatehouse/internal/cert"
 )
 
@@ -19,11 +21,20 @@ func (u *bindEntry) Prepare(b *cert.Bundle) error { return b.CheckKey() }
 // Publish makes the entry serve b. An entry that was off for want of a usable certificate comes on.
 func (u *bindEntry) Publish(b *cert.Bundle) { u.bind.index.Add(u.entry, b) }
 
-// serverUse keeps a server's client certificate in use; the server asks the store at each handshake.
-type serverUse struct{}
+// serverUse keeps a server's client certificate in use. The server asks the store at each handshake; what was opened with an earlier
+// certificate is not used again.
+type serverUse struct {
+	of atomic.Pointer[backend.Server]
+}
 
-func (serverUse) Prepare(b *cert.Bundle) error { return b.CheckKey() }
-func (serverUse) Publish(*cert.Bundle)         {}
+func (*serverUse) Prepare(b *cert.Bundle) error { return b.CheckKey() }
+
+// Publish lets no connection nor session of the earlier certificate be used again.
+func (u *serverUse) Publish(*cert.Bundle) {
+	if s := u.of.Load(); s != nil {
+		s.Renew()
+	}
+}
 
 // listUse lets a bind line follow a crt-list or directory. Its methods are called one at a time, by the store.
 type listUse struct {
@@ -98,11 +109,14 @@ func (e *Engine) follow(g *generation) {
 				g.detach = append(g.detach, store.AttachList(list, &listUse{e: e, bind: b, list: list}))
 			}
 		}
-		for _, name := range x.crts {
-			g.detach = append(g.detach, store.Attach(name, serverUse{}))
+		x.uses = map[string][]func(){}
+		for _, c := range x.crts {
+			u := &serverUse{}
+			u.of.Store(x.servers.Server(c.server))
+			x.uses[c.server] = append(x.uses[c.server], store.Attach(c.name, u))
 		}
 		for _, t := range x.trusts {
-			g.detach = append(g.detach, store.AttachTrust(t))
+			x.uses[t.server] = append(x.uses[t.server], store.AttachTrust(t.serverTrust))
 		}
 	}
 }
@@ -119,4 +133,26 @@ func (g *generation) unfollow() {
 	for _, detach := range g.detach {
 		detach()
 	}
+	for _, x := range g.proxies {
+		for server := range x.uses {
+			x.release(server)
+		}
+	}
 }
+
+// release ends the uses of what a server's line names.
+func (x *proxyGen) release(server string) {
+	for _, detach := range x.uses[server] {
+		detach()
+	}
+	delete(x.uses, server)
+}
+
+// serverCrt and serverTrustOf are what a server line names.
+type (
+	serverCrt     struct{ server, name string }
+	serverTrustOf struct {
+		server string
+		serverTrust
+	}
+)
