@@ -47,6 +47,9 @@ type Options struct {
 	Probes         config.Probes // their parameters
 	KeepAlive      bool          // option tcpka or srvtcpka: TCP keepalive probes towards servers
 
+	// ChecksBefore and OtherChecks count the checked servers of earlier backends and of all others, among which first checks are spread.
+	ChecksBefore, OtherChecks int
+
 	SpreadChecks    int // global spread-checks, in percent, 0..50
 	LogHealthChecks bool
 

@@ -23,9 +23,9 @@ type CheckOptions struct {
 // checked reports whether the server line asks for checks.
 func (s *Server) checked() bool { return s.o.Line.Check }
 
-// checkStart spreads the first checks of the backend's servers over one interval; the first server is asked at once.
+// checkStart spreads the first checks of the process's servers over one interval; the first server is asked at once.
 func (b *Backend) checkStart(index int) time.Duration {
-	n, at := 0, 0
+	n, at := b.o.OtherChecks, b.o.ChecksBefore
 	for i, s := range b.Servers() {
 		if s.checked() {
 			if i < index {

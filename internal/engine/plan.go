@@ -220,11 +220,13 @@ func (b *builder) backend(g *proxyGen) {
 	g.logger = logger
 	g.limits = c.Bandwidths(p.BandwidthLimits)
 	c.Limits, rules.Limits = g.limits, g.limits
+	before, others := b.otherChecks(p)
 	o := backend.Options{
 		Name: p.Name, HTTP: p.Mode == "http", Algorithm: p.Balance, AlgorithmArgs: p.BalanceArgs,
 		Check:          b.check(p),
 		ConnectTimeout: p.TimeoutConnect, QueueTimeout: p.TimeoutQueue, CheckTimeout: p.TimeoutCheck,
 		Retries: 3, FullConn: g.fullConn, Redispatch: p.Redispatch, AllBackups: p.AllBackups, Persist: p.Persist, Reuse: p.HTTPReuse, KeepAlive: p.TCPKeepAlive, Probes: p.ServerProbes,
+		ChecksBefore: before, OtherChecks: others,
 		SpreadChecks: b.cfg.Global.SpreadChecks, LogHealthChecks: p.LogHealthChecks,
 		Counters: g.back, Emit: b.e.emit,
 		Log: func(level, text string) {
@@ -273,6 +275,26 @@ func (b *builder) backend(g *proxyGen) {
 	bo.ForwardFor, bo.OriginalTo = addressField(p.ForwardFor), addressField(p.OriginalTo)
 	bo.Stats = b.statsPage(g, rules, acls)
 	g.backend = proxy.NewBackend(bo)
+}
+
+// otherChecks counts the checked servers of the backends before p, and of all but p.
+func (b *builder) otherChecks(p *config.Proxy) (before, others int) {
+	seen := false
+	for _, other := range b.cfg.Proxies {
+		if other == p {
+			seen = true
+			continue
+		}
+		for _, s := range other.Servers {
+			if !s.Check || other.Disabled {
+				continue
+			}
+			if others++; !seen {
+				before++
+			}
+		}
+	}
+	return before, others
 }
 
 func (b *builder) frontend(g *proxyGen) {
