@@ -96,13 +96,20 @@ func (e *edge) run() {
 // freePort returns an address nobody listens on.
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close() // the next one asked for is another
+		if _, given := givenPorts.LoadOrStore(ln.Addr().String(), true); !given {
+			return ln.Addr().String()
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
+
+// givenPorts are the addresses that freePort has returned: the kernel may name one twice.
+var givenPorts sync.Map
 
 // webServer answers every request with name.
 func webServer(t *testing.T, name string) string {
