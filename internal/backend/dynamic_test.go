@@ -278,15 +278,18 @@ func TestTLSTowardsAServerIsSwitched(t *testing.T) {
 	if s.TLS() != -1 || b.Servers()[1].TLS() != 0 || d.TLS() != 1 {
 		t.Errorf("at first: %d %d %d", s.TLS(), b.Servers()[1].TLS(), d.TLS())
 	}
-	for _, on := range []bool{true, false} {
-		if err := s.SetTLS(on); err != nil || (s.TLS() == 1) != on || (s.client() != nil) != on {
-			t.Errorf("switched %v: %v, %d", on, err, s.TLS())
+	for word, on := range map[string]bool{"on": true, "off": false} {
+		if err := s.SetTLS(word); err != nil || (s.TLS() == 1) != on || (s.client() != nil) != on {
+			t.Errorf("switched %s: %v, %d", word, err, s.TLS())
 		}
 	}
-	if err := b.Servers()[1].SetTLS(true); err == nil || !strings.Contains(err.Error(), "cannot be set") {
+	if err := b.Servers()[1].SetTLS("x"); err == nil || !strings.Contains(err.Error(), "cannot be set") {
 		t.Errorf("without settings: %v", err)
 	}
-	if err := d.SetTLS(false); err == nil || !strings.Contains(err.Error(), "not supported on dynamic servers") {
+	if err := s.SetTLS("x"); err == nil || err.Error() != "'set server <srv> ssl' expects 'on' or 'off'." {
+		t.Errorf("to x: %v", err)
+	}
+	if err := d.SetTLS("off"); err == nil || !strings.Contains(err.Error(), "not supported on dynamic servers") {
 		t.Errorf("on a dynamic server: %v", err)
 	}
 }

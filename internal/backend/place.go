@@ -211,15 +211,17 @@ func (s *Server) TLS() int {
 }
 
 // SetTLS turns TLS towards the server on or off (`set server ssl`). Requests under way keep their connections.
-func (s *Server) SetTLS(on bool) error {
+func (s *Server) SetTLS(word string) error {
 	switch {
 	case s.o.Dynamic:
 		return errors.New("'set server <srv> ssl' not supported on dynamic servers")
 	case s.tls == nil:
 		return errors.New("'set server <srv> ssl' cannot be set.  default-server should define ssl settings")
+	case word != "on" && word != "off":
+		return errors.New("'set server <srv> ssl' expects 'on' or 'off'.")
 	}
 	to := int32(tlsOff)
-	if on {
+	if word == "on" {
 		to = tlsOn
 	}
 	if s.speaks.Swap(to) != to {

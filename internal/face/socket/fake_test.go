@@ -313,7 +313,7 @@ func (s *fakeServer) SetAgentPort(n int) error {
 func (s *fakeServer) SetAgentSend(text string) error {
 	return errors.New("agent checks are not enabled on this server.")
 }
-func (s *fakeServer) SetTLS(on bool) error {
+func (s *fakeServer) SetTLS(word string) error {
 	return errors.New("'set server <srv> ssl' cannot be set.  default-server should define ssl settings")
 }
 

@@ -72,7 +72,7 @@ type Server interface {
 	SetAgentAddr(ip netip.Addr) error
 	SetAgentPort(n int) error
 	SetAgentSend(text string) error
-	SetTLS(on bool) error
+	SetTLS(word string) error // on or off
 	// SetAddr changes the address (a bare IP) and, unless "", the port (N, +N or -N); the answer says what changed.
 	SetAddr(addr, port string) (answer string, err error)
 	KillSessions()

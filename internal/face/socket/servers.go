@@ -102,10 +102,6 @@ func setServer(r *Request, srv Server) {
 	case "addr":
 		setServerAddr(r, srv)
 	case "agent":
-		if value != "up" && value != "down" {
-			r.Err("'set server <srv> agent' expects 'up' or 'down'.")
-			return
-		}
 		r.done(srv.SetAgent(value))
 	case "agent-addr":
 		setOtherAddr(r, srv.SetAgentAddr, srv.SetAgentPort)
@@ -124,11 +120,7 @@ func setServer(r *Request, srv Server) {
 		}
 		r.Err("set server <b>/<s> fqdn failed because no resolution is configured.")
 	case "ssl":
-		if value != "on" && value != "off" {
-			r.Err("'set server <srv> ssl' expects 'on' or 'off'.")
-			return
-		}
-		if err := srv.SetTLS(value == "on"); err != nil {
+		if err := srv.SetTLS(value); err != nil {
 			r.Err(err.Error())
 			return
 		}
