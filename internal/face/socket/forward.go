@@ -26,7 +26,7 @@ var errEnd = errors.New("the connection is over")
 
 func (s *masterSession) run(ctx context.Context) error {
 	s.interactive = true
-	for first, lineStart := true, true; ; first = false {
+	for first := true; ; first = false {
 		text, last, err := s.conn.ReadCommand()
 		if err != nil {
 			return s.refuse(err)
@@ -34,9 +34,9 @@ func (s *masterSession) run(ctx context.Context) error {
 		if first && runtimeapi.LooksHTTP(text) {
 			return nil
 		}
-		if rest, both := strings.CutPrefix(strings.TrimLeft(text, " \t"), "@@"); both && lineStart {
+		if rest, both := strings.CutPrefix(strings.TrimLeft(text, " \t"), "@@"); both {
 			err = s.join(ctx, rest, last)
-			last = last || !s.drop // it took the whole line
+			last = last || !s.drop // it took the rest of the line
 		} else {
 			err = s.command(ctx, text)
 		}
@@ -52,7 +52,7 @@ func (s *masterSession) run(ctx context.Context) error {
 			}
 			last = true
 		}
-		s.drop, lineStart = false, last
+		s.drop = false
 	}
 }
 

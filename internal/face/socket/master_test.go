@@ -153,6 +153,7 @@ func TestAJoinedSessionLastsUntilTheWorkerEndsIt(t *testing.T) {
 		{"quit\n", "master> "},
 		{"show cli level\n", "admin\n\nmaster> "},
 		{"@@1 wait 5; show version\n", "Done.\n\n3.4.0\n\nmaster> "},
+		{"set severity-output number; @@1 get weight nope/x;show version\n", "master> [3]: No such backend.\n\n[6]: 3.4.0\n\nmaster> "},
 		{"quit\n", "master> "},
 	} {
 		if _, err := io.WriteString(nc, step.send); err != nil {

@@ -127,6 +127,7 @@ func TestAuthorisationMatrix(t *testing.T) {
 		{"@1 of the lowered master", worker.table, func(l Level, c string) string { return strings.ReplaceAll(lowering[l], " -", "") + "@1 " + c + "\n" }, adminLevel, master.ServeConn, true},
 		{"@!2 of the master", worker.table, func(_ Level, c string) string { return "@!2 " + c + "\n" }, sameLevel, master.ServeConn, true},
 		{"behind @1", worker.table, func(_ Level, c string) string { return "@1\n" + c + "\n" }, sameLevel, master.ServeConn, true},
+		{"@@1 of the lowered master", worker.table, func(l Level, c string) string { return strings.ReplaceAll(lowering[l], " -", "") + "@@1 " + c + "\n" }, adminLevel, master.ServeConn, true},
 		{"@@1 of the master", worker.table, func(_ Level, c string) string { return "@@1 " + c + "\n" }, sameLevel, master.ServeConn, true},
 	}
 	cells, wrongAllow, wrongDeny := 0, 0, 0
