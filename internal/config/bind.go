@@ -171,6 +171,20 @@ func (p *parser) bindValue(s *statement, missing string) (string, bool) {
 	return v, v != ""
 }
 
+// bindNetscaler reads the magic number of NetScaler's client address headers.
+func (p *parser) bindNetscaler(s *statement) {
+	word, ok := p.bindValue(s, "missing value")
+	if !ok {
+		return
+	}
+	magic := uint32(atol(word))
+	if magic == 0 {
+		p.bindAlert(s, "'%s' : invalid value %d, must be >= 0", s.arg(s.at), magic)
+		return
+	}
+	s.bind.CIPMagic = magic
+}
+
 func (p *parser) bindFlag(s *statement) {
 	b := s.bind
 	switch s.arg(s.at) {

@@ -257,6 +257,7 @@ type Bind struct {
 	ID               int
 	SSL              bool
 	AcceptProxy      bool
+	CIPMagic         uint32    // accept-netscaler-cip: the number that its headers begin with; 0 without
 	Crts             []CrtUse  // crt, crt-list and default-crt in the order written
 	TLS              []Setting // every other TLS keyword, for cert.Options
 	StrictSNI        bool

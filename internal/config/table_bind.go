@@ -27,6 +27,7 @@ func bindKeywords() []Keyword {
 		b("mode", "<octal>", 1, (*parser).bindMode),
 		b("mss", "<number>", 1, (*parser).bindMSS),
 		b("name", "<name>", 1, (*parser).bindName),
+		b("accept-netscaler-cip", "<magic>", 1, (*parser).bindNetscaler),
 		b("no-strict-sni", "", 0, (*parser).bindFlag),
 		b("proto", "h1|h2|none", 1, (*parser).bindProto),
 		b("severity-output", "none|number|string", 1, (*parser).bindSeverity),
@@ -59,7 +60,7 @@ func bindKeywords() []Keyword {
 	list = append(list, Keyword{Name: "allow-0rtt", In: InBind, State: NoEffect, Manual: "5.1", Note: "no early data is ever taken"})
 	// Scheduling belongs to the Go runtime.
 	list = append(list, noEffect(InBind, "5.1", "guid-prefix <text>", "label <text>", "nice <number>", "shards <number>", "thread <set>")...)
-	list = append(list, refused(InBind, "5.1", "accept-netscaler-cip <magic>", "ca-sign-file <file>", "ca-sign-pass <text>", "cc <algo>",
+	list = append(list, refused(InBind, "5.1", "ca-sign-file <file>", "ca-sign-pass <text>", "cc <algo>",
 		"generate-certificates", "idle-ping <time>", "ktls on|off", "namespace <name>", "nbconn <number>", "npn <protocols>",
 		"tcp-md5sig <key>", "tcp-ss <number>", "tcp-ut <time>", "transparent")...)
 	list = append(list, hidden(refused(InBind, "5.1", "ech <dir>", "quic-cc-algo <algo>", "quic-force-retry", "quic-socket <owner>"))...)

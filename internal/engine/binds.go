@@ -102,7 +102,7 @@ func (b *builder) bindTLS(g *proxyGen, n *bindGen) {
 func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
 	p, cfg := x.cfg, e.gen.Load().cfg
 	o := listener.Options{
-		Frontend: p.Name, Name: b.name, ID: b.id, Index: b.index, TLS: b.tls, HTTP: p.Mode == "http", AcceptProxy: b.cfg.AcceptProxy, Tickets: e.tickets, Sessions: e.sessions,
+		Frontend: p.Name, Name: b.name, ID: b.id, Index: b.index, TLS: b.tls, HTTP: p.Mode == "http", AcceptProxy: b.cfg.AcceptProxy, AcceptCIP: b.cfg.CIPMagic != 0, CIPMagic: b.cfg.CIPMagic, Tickets: e.tickets, Sessions: e.sessions,
 		CA: e.o.Store.CA, CRL: e.o.Store.CRL,
 		DefaultCiphers: cfg.Global.DefaultBindCiphers, DefaultCurves: cfg.Global.DefaultBindCurves,
 		CaptureHello:     cfg.Global.SSLCapture,

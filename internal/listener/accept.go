@@ -178,7 +178,7 @@ func (l *Listener) begin(ctx context.Context, nc net.Conn) bool {
 		l.end(s, nc, c)
 		return true
 	}
-	if s.tls != nil || c.ExpectProxy {
+	if s.tls != nil || c.ExpectProxy || c.ExpectCIP {
 		go l.shake(ctx, s, nc, c)
 	} else {
 		go l.serve(ctx, s, nc, nc, c)
@@ -204,7 +204,7 @@ func (l *Listener) untrack(nc net.Conn) {
 
 // describe fills what is known of a connection that was just accepted, and counts it.
 func (l *Listener) describe(s *settings, nc net.Conn) *stream.Conn {
-	c := &stream.Conn{Accepted: time.Now(), Frontend: s.Frontend, BindName: s.Name, BindID: s.ID, ExpectProxy: s.AcceptProxy}
+	c := &stream.Conn{Accepted: time.Now(), Frontend: s.Frontend, BindName: s.Name, BindID: s.ID, ExpectProxy: s.AcceptProxy, ExpectCIP: s.AcceptCIP}
 	if s.IDs != nil {
 		c.ID = s.IDs.Add(1)
 	} else {

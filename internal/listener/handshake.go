@@ -108,6 +108,9 @@ func (l *Listener) shake(ctx context.Context, s *settings, nc net.Conn, c *strea
 		}
 	}()
 	defer l.survive(s)
+	if c.ExpectCIP && !l.expectCIP(s, nc, c) {
+		return
+	}
 	if c.ExpectProxy && !l.expectProxy(s, nc, c) {
 		return
 	}
@@ -236,6 +239,12 @@ var fcErrTexts = map[int]string{
 	fcProxyNot:       "Received something which does not look like a PROXY protocol header",
 	fcProxyBad:       "Received an invalid PROXY protocol header",
 	fcProxyUnhandled: "Received an unhandled protocol in the PROXY protocol header",
+	fcCIPEmpty:       "Connection closed while waiting for NetScaler Client IP header",
+	fcCIPAbort:       "Connection error while waiting for NetScaler Client IP header",
+	fcCIPTimeout:     "Timeout while waiting for a NetScaler Client IP header",
+	fcCIPTruncated:   "Truncated NetScaler Client IP header received",
+	fcCIPMagic:       "Received an invalid NetScaler Client IP magic number",
+	fcCIPProto:       "Received an unhandled protocol in the NetScaler Client IP header",
 	fcEmpty:          "Connection closed during SSL handshake",
 	fcAbort:          "Connection error during SSL handshake",
 	fcTimeout:        "Timeout during SSL handshake",

@@ -37,6 +37,9 @@ type Options struct {
 	HTTP  bool          // mode http: ALPN defaults to http/1.1
 	// AcceptProxy demands a PROXY header, of version 1 or 2, before anything else.
 	AcceptProxy bool
+	// AcceptCIP demands NetScaler's client address header before anything else, CIPMagic is the number it begins with.
+	AcceptCIP bool
+	CIPMagic  uint32
 	// Tickets are the keys of session tickets, the process's or those of the line's tls-ticket-keys; nil sends no tickets.
 	Tickets *Tickets
 	// Sessions keep sessions where tickets are off; nil keeps none.

@@ -60,12 +60,8 @@ func (e headerError) Error() string { return FcErrText(int(e)) }
 
 // expectProxy reads the PROXY header of a connection and nothing beyond it, and notes what it said; false when the connection is to be closed.
 func (l *Listener) expectProxy(s *settings, nc net.Conn, c *stream.Conn) bool {
-	limit := s.HandshakeTimeout
-	if limit <= 0 || limit > proxyHeaderTimeout {
-		limit = proxyHeaderTimeout
-	}
-	nc.SetReadDeadline(c.Accepted.Add(limit))
-	raw, err := readProxyHeader(nc)
+	nc.SetReadDeadline(c.Accepted.Add(s.headerLimit()))
+	raw, err := readHeader(nc, proxyLength, fcProxyEmpty, fcProxyTruncated)
 	var h proxyHeader
 	if err == nil {
 		h, err = parseProxyHeader(raw)
@@ -84,6 +80,14 @@ func (l *Listener) expectProxy(s *settings, nc net.Conn, c *stream.Conn) bool {
 	return true
 }
 
+// headerLimit is how long a header in front of everything else may take from accept on.
+func (s *settings) headerLimit() time.Duration {
+	if s.HandshakeTimeout <= 0 {
+		return proxyHeaderTimeout
+	}
+	return min(s.HandshakeTimeout, proxyHeaderTimeout)
+}
+
 // proxyFailed notes and tells a PROXY header that was none.
 func (l *Listener) proxyFailed(s *settings, c *stream.Conn, err error) {
 	c.FcErr = fcProxyAbort
@@ -94,24 +98,30 @@ func (l *Listener) proxyFailed(s *settings, c *stream.Conn, err error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.FcErr = fcProxyTimeout
 	}
+	l.headerFailed(s, c, c.FcErr == fcProxyEmpty || c.FcErr == fcProxyAbort)
+}
+
+// headerFailed tells of a header that was none. null says that the client had not spoken.
+func (l *Listener) headerFailed(s *settings, c *stream.Conn, null bool) {
 	if s.tls != nil {
 		c.TLS = new(stream.TLS)
 	}
-	if s.ErrorLog != nil && !(s.DontLogNull && (c.FcErr == fcProxyEmpty || c.FcErr == fcProxyAbort)) {
+	if s.ErrorLog != nil && !(s.DontLogNull && null) {
 		s.ErrorLog(c, FcErrText(c.FcErr))
 	}
 }
 
-// readProxyHeader takes exactly the header off the connection. A socket is peeked at, so that what follows the header stays where TLS or
+// readHeader takes exactly a header off the connection. length tells how long one is that starts with the bytes it gets, 0 when more are
+// needed to tell; empty and truncated are the fc_err numbers of a client that ends before. A socket is peeked at, so that what follows the header stays where TLS or
 // HTTP will look for it; bytes of a header that is not yet complete all belong to it and can be taken at once.
-func readProxyHeader(nc net.Conn) ([]byte, error) {
+func readHeader(nc net.Conn, length func([]byte) (int, error), empty, truncated headerError) ([]byte, error) {
 	take := func(have []byte) ([]byte, error) { return oneByte(nc, have) }
 	if s := sock.New(nc); s != nil {
-		take = func(have []byte) ([]byte, error) { return ofHeader(s, have) }
+		take = func(have []byte) ([]byte, error) { return ofHeader(s, have, length) }
 	}
 	have := make([]byte, 0, 256)
 	for {
-		n, err := proxyLength(have)
+		n, err := length(have)
 		if err != nil {
 			return nil, err
 		}
@@ -124,15 +134,15 @@ func readProxyHeader(nc net.Conn) ([]byte, error) {
 			case !errors.Is(err, io.EOF):
 				return nil, err
 			case before == 0:
-				return nil, headerError(fcProxyEmpty)
+				return nil, empty
 			}
-			return nil, headerError(fcProxyTruncated)
+			return nil, truncated
 		}
 	}
 }
 
 // ofHeader appends to have what is there of the header.
-func ofHeader(s *sock.IO, have []byte) ([]byte, error) {
+func ofHeader(s *sock.IO, have []byte, length func([]byte) (int, error)) ([]byte, error) {
 	var failed error
 	err := s.ReadWhenReady(func(fd uintptr) bool {
 		have, failed = slices.Grow(have, 256), nil
@@ -140,7 +150,7 @@ func ofHeader(s *sock.IO, have []byte) ([]byte, error) {
 		n, err := sock.Peek(fd, room)
 		if err == nil {
 			all := have[:len(have)+n]
-			total, bad := proxyLength(all)
+			total, bad := length(all)
 			if bad != nil {
 				failed = bad
 				return true

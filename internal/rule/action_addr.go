@@ -17,7 +17,8 @@ func addressActions() []action {
 		{"set-src-port", where, "replace the client's port", bindSetPort(src, setSrc)},
 		{"set-dst", where, "replace the address the client connected to, keep its port", bindSetAddr(dst, setDst)},
 		{"set-dst-port", where, "replace the port the client connected to", bindSetPort(dst, setDst)},
-		{"expect-proxy", atConnection | atSession | atContent, "demand a PROXY header of this connection", bindExpectProxy},
+		{"expect-proxy", atConnection | atSession | atContent, "demand a PROXY header of this connection", bindExpectHeader},
+		{"expect-netscaler-cip", atConnection | atSession | atContent, "demand NetScaler's client address header of this connection", bindExpectHeader},
 	}
 }
 
@@ -99,13 +100,20 @@ func (p *ruleParser) addrExpr(kind stream.Kind) (*Expr, error) {
 	return x, nil
 }
 
-func bindExpectProxy(p *ruleParser) (actionFunc, error) {
+// bindExpectHeader demands a header in front of everything else that the client sends.
+func bindExpectHeader(p *ruleParser) (actionFunc, error) {
 	layer, _ := p.next()
 	switch {
 	case layer != "layer4":
 		return nil, fmt.Errorf("'%s %s' only supports 'layer4' in %s '%s' (got '%s')", p.in.name, p.word, p.c.Kind, p.c.Proxy, layer)
 	case p.at != atConnection:
 		return nil, fmt.Errorf("'%s %s' is not allowed in '%s' rules in %s '%s'", p.word, layer, p.in.name, p.c.Kind, p.c.Proxy)
+	}
+	if p.word == "expect-netscaler-cip" {
+		return func(s *stream.Stream, _ Env) Verdict {
+			s.Conn.ExpectCIP = true
+			return goOn
+		}, nil
 	}
 	return func(s *stream.Stream, _ Env) Verdict {
 		s.Conn.ExpectProxy = true

@@ -42,7 +42,7 @@ var unmeant = map[string]string{
 const noTask = "a stream is a goroutine, whose time nobody counts"
 
 // misplaced are actions that other places know only to say where they belong.
-var misplaced = map[string]place{"expect-proxy": atSession | atContent}
+var misplaced = map[string]place{"expect-proxy": atSession | atContent, "expect-netscaler-cip": atSession | atContent}
 
 // KeywordsMarkdown renders the tables of this package, and the names that only HAProxy 3.4 knows, for docs/keywords.md.
 func KeywordsMarkdown() string {

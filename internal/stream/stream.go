@@ -22,7 +22,8 @@ type Conn struct {
 	FcSrc, FcDst netip.AddrPort
 	SrcUnix      bool
 	ExpectProxy  bool     // the bind line or a tcp-request connection rule demands a PROXY header
-	Proxied      bool     // it came
+	ExpectCIP    bool     // they demand NetScaler's client address header
+	Proxied      bool     // the PROXY header came
 	ProxyTLVs    ProxyTLV // what it told beyond addresses
 	FcErr        int      // fc_err number of a connection that failed (surface 4.13)
 
