@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -235,6 +236,9 @@ func (s *Server) checkConfig() *tls.Config {
 		t = newClient(s.o.TLS, s.o.Line.CheckSNI != "")
 	}
 	cfg := t.config(s.o.Line.CheckSNI)
+	if offer := s.o.Line.CheckALPN; offer != nil {
+		cfg.NextProtos = slices.DeleteFunc(slices.Clone(offer), func(proto string) bool { return proto == "h2" }) // which checks do not speak
+	}
 	cfg.ClientSessionCache = nil
 	return cfg
 }

@@ -24,6 +24,8 @@ type ConnectOptions struct {
 	// Server is the one that the request belongs to, whatever the balance algorithm would say; nil: that one chooses. The request
 	// leaves it only by option redispatch.
 	Server *Server
+	// MayRedirect says that the client may be sent to a server with `redir` instead: then the error is Redirected.
+	MayRedirect bool
 	// Force is force-persist: the request does not leave Server at all.
 	Force bool
 }
@@ -58,6 +60,10 @@ func (b *Backend) Connect(ctx context.Context, s *stream.Stream, o ConnectOption
 			s.Log.Redispatched = true
 			b.counters.Redispatches.Add(1)
 			avoid.life.counters.Redispatches.Add(1)
+		}
+		if to := srv.o.Line.Redir; to != "" && o.MayRedirect {
+			srv.leave()
+			return nil, &Error{Kind: Redirected, Status: 302, Term: [2]byte{'L', 'C'}, Server: srv.Name(), Redir: to}
 		}
 		c, err := b.onServer(ctx, s, srv, &o)
 		if err == nil {

@@ -13,6 +13,7 @@ const (
 	ConnectFailed               // the last attempt was refused or broken
 	HandshakeFailed             // the last attempt failed in the TLS handshake
 	Aborted                     // the caller's context ended first
+	Redirected                  // the server wants clients to come by themselves
 )
 
 // Error is the only error type Connect returns. Term are the two letters of the log's termination state (surface 4.19) and Status
@@ -22,6 +23,7 @@ type Error struct {
 	Status int
 	Term   [2]byte
 	Server string // the last server tried, "" when none was
+	Redir  string // of Redirected: where clients are sent, in front of the path; "/" is nothing
 	Err    error  // cause, may be nil; holds no secrets
 }
 
@@ -29,7 +31,7 @@ type Error struct {
 var errNoServer = &Error{Kind: NoServer, Status: 503, Term: [2]byte{'S', 'C'}}
 
 func (e *Error) Error() string {
-	text := [...]string{"no server available", "queue timeout", "connection timeout", "connection failed", "TLS handshake failed", "aborted"}[e.Kind]
+	text := [...]string{"no server available", "queue timeout", "connection timeout", "connection failed", "TLS handshake failed", "aborted", "redirected"}[e.Kind]
 	if e.Server != "" {
 		text = "server " + e.Server + ": " + text
 	}

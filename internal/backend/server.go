@@ -215,6 +215,9 @@ func (l *life) generations() []*Backend {
 // Name is the server's name.
 func (s *Server) Name() string { return s.o.Line.Name }
 
+// NonStick reports whether stick tables leave the server out.
+func (s *Server) NonStick() bool { return s.o.Line.NonStick }
+
 // Backend is the generation the server belongs to.
 func (s *Server) Backend() *Backend { return s.backend }
 

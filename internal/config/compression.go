@@ -139,3 +139,15 @@ func (p *parser) globalCompLevel(s *statement) {
 	}
 	p.cfg.Global.CompLevel = n
 }
+
+// globalCompRate reads maxcomprate, which is in kilobytes a second.
+func (p *parser) globalCompRate(s *statement) {
+	if p.tooMany(s, 1, 0) {
+		return
+	}
+	if s.arg(1) == "" {
+		p.alert("'%s' expects an integer argument in kb/s.", s.arg(0))
+		return
+	}
+	p.cfg.Global.CompRate = max(int64(atol(s.arg(1))), 0) << 10
+}

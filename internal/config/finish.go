@@ -88,6 +88,9 @@ func (p *parser) cookiesInTCP(px *Proxy, be bool) {
 		p.late(LevelWarning, px.Pos, "cookie will be ignored for %s '%s' (needs 'mode http').", typeName(px), px.Name)
 	}
 	for _, s := range px.Servers {
+		if s.Redir != "" {
+			p.late(LevelAlert, s.Pos, "%s '%s' : server cannot have cookie or redirect prefix in non-HTTP mode.", typeName(px), px.Name)
+		}
 		if s.Cookie != "" {
 			p.late(LevelWarning, s.Pos, "%s '%s' : ignoring cookie for server '%s' as HTTP mode is disabled.", typeName(px), px.Name, s.Name)
 		}

@@ -82,6 +82,8 @@ type Global struct {
 	ErrCodes      StatusCodes   // http-err-codes
 	FailCodes     StatusCodes   // http-fail-codes
 
+	CompRate int64 // maxcomprate in bytes a second; 0: no limit
+
 	ZeroWarning          bool
 	Experimental         bool // expose-experimental-directives
 	SpreadChecks         int
@@ -304,6 +306,7 @@ type Server struct {
 	CheckAddr                   string
 	CheckSSL                    *bool
 	CheckSNI                    string
+	CheckALPN                   []string // protocols offered by checks; nil: the server's
 	SlowStart                   time.Duration
 	AgentCheck                  bool
 	AgentAddr, AgentSend        string // "": the server's own address; nothing is sent
@@ -323,6 +326,7 @@ type Server struct {
 	TLS                  []Setting // other TLS keywords
 
 	Cookie      string
+	NonStick    bool          // stick tables do not remember it
 	Redir       string        // redir: prefix of the Location that GET and HEAD get in the server's stead
 	PoolMaxConn *int          // nil: unlimited
 	PoolPurge   time.Duration // 0: 5 s
@@ -332,6 +336,7 @@ type Server struct {
 	PoolName    string // pool-conn-name: expression text
 
 	SendProxy      int        // 0, 1 or 2
+	sendV1, sendV2 bool       // what SendProxy comes from
 	ProxyV2        ProxyV2    // what a version 2 header tells beyond addresses
 	ProxyTLVs      []ProxyTLV // set-proxy-v2-tlv-fmt
 	CheckSendProxy bool       // check-send-proxy

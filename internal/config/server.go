@@ -161,6 +161,8 @@ func (p *parser) serverFlag(s *statement) {
 		l.AgentCheck = false
 	case "backup":
 		l.Backup = true
+	case "non-stick":
+		l.NonStick = true
 	case "no-backup":
 		l.Backup = false
 	case "check":
@@ -219,8 +221,20 @@ func (p *parser) serverText(s *statement) {
 		l.CAFile = v
 	case "check-sni":
 		l.CheckSNI = v
+	case "check-alpn":
+		l.CheckALPN = strings.Split(v, ",")
+		for _, proto := range l.CheckALPN {
+			switch {
+			case proto == "":
+				p.serverBad(l, "'%s' : a name between commas is missing", word)
+			case len(proto) > 255:
+				p.serverBad(l, "'%s' : ALPN protocol name too long : '%s'", word, proto)
+			}
+		}
 	case "cookie":
 		l.Cookie = v
+	case "redir":
+		l.Redir = v
 	case "crl-file":
 		l.CRLFile = v
 	case "crt":
@@ -256,6 +270,10 @@ func (p *parser) missingServerValue(l *serverLine, word string) {
 		p.serverBad(l, "'agent-send' expects a string as argument.")
 	case word == "track":
 		p.serverBad(l, "'track' expects [<proxy>/]<server> as argument.")
+	case word == "redir":
+		p.serverBad(l, "'%s' expects <prefix> as argument.\n", word)
+	case word == "check-alpn":
+		p.serverBad(l, "'%s' : missing the comma-delimited ALPN protocol suite", word)
 	case word == "addr":
 		p.serverBad(l, "'%s' expects <ipv4|ipv6> as argument.", word)
 	case word == "on-marked-down":

@@ -22,23 +22,32 @@ func (p *parser) serverSendProxy(s *statement) {
 	l := s.srv
 	switch s.arg(s.at) {
 	case "send-proxy":
-		l.SendProxy = max(l.SendProxy, 1) // version 2 wins, whatever the order
+		l.sendV1 = true
 	case "send-proxy-v2":
-		l.SendProxy = 2
+		l.sendV2 = true
 	case "send-proxy-v2-ssl":
-		l.SendProxy, l.ProxyV2 = 2, l.ProxyV2|ProxySSL
+		l.sendV2, l.ProxyV2 = true, l.ProxyV2|ProxySSL
 	case "send-proxy-v2-ssl-cn":
-		l.SendProxy, l.ProxyV2 = 2, l.ProxyV2|ProxySSL|ProxyCertCN
-	case "no-send-proxy", "no-send-proxy-v2":
-		l.SendProxy = 0
+		l.sendV2, l.ProxyV2 = true, l.ProxyV2|ProxySSL|ProxyCertCN
+	case "no-send-proxy":
+		l.sendV1 = false
+	case "no-send-proxy-v2":
+		l.sendV2 = false
 	case "no-send-proxy-v2-ssl":
-		l.SendProxy, l.ProxyV2 = 0, l.ProxyV2&^ProxySSL
+		l.sendV2, l.ProxyV2 = false, l.ProxyV2&^ProxySSL
 	case "no-send-proxy-v2-ssl-cn":
-		l.SendProxy, l.ProxyV2 = 0, l.ProxyV2&^(ProxySSL|ProxyCertCN)
+		l.sendV2, l.ProxyV2 = false, l.ProxyV2&^(ProxySSL|ProxyCertCN)
 	case "check-send-proxy":
 		l.CheckSendProxy = true
 	case "no-check-send-proxy":
 		l.CheckSendProxy = false
+	}
+	l.SendProxy = 0
+	switch { // each version is asked for, and taken back, by itself; version 2 wins
+	case l.sendV2:
+		l.SendProxy = 2
+	case l.sendV1:
+		l.SendProxy = 1
 	}
 }
 

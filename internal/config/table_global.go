@@ -64,6 +64,7 @@ func globalKeywords() []Keyword {
 		g("tune.bufsize", "<bytes>", "3.2", (*parser).globalNumber),
 		g("tune.cli.max-payload-size", "<size>", "3.2", (*parser).globalPayload),
 		g("tune.http.logurilen", "<bytes>", "3.2", (*parser).globalNumber),
+		g("maxcomprate", "<kilobytes>", "3.2", (*parser).globalCompRate),
 		g("tune.comp.maxlevel", "<1..9>", "3.2", (*parser).globalCompLevel),
 		g("tune.http.maxhdr", "<1..32767>", "3.2", (*parser).globalNumber),
 		g("tune.maxrewrite", "<bytes>", "3.2", (*parser).globalNumber),
@@ -120,8 +121,10 @@ func globalKeywords() []Keyword {
 	list = append(list, refused(InGlobal, "3.4",
 		"httpclient.resolvers.disabled", "httpclient.resolvers.id", "httpclient.resolvers.prefer", "httpclient.retries", "httpclient.timeout.connect")...)
 	list = append(list, refused(InGlobal, "3.2",
-		"ssl-engine", "maxcompcpuusage <n>", "maxcomprate <n>", "maxconnrate <n>", "maxsessrate <n>", "maxsslconn <n>", "maxsslrate <n>", "maxzlibmem <n>",
+		"ssl-engine", "maxconnrate <n>", "maxsessrate <n>", "maxsslconn <n>", "maxsslrate <n>",
 		"tune.ssl.certificate-compression", "tune.ssl.keylog")...)
+	list = append(list, noted(noEffect(InGlobal, "3.2", "maxcompcpuusage <n>")[0], "Go's runtime does not tell how idle it is"),
+		noted(noEffect(InGlobal, "3.2", "maxzlibmem <n>")[0], "Go's compressors take a fixed room each; those not in use are given back when memory is short"))
 	list = append(list, hidden(globalOptional())...)
 	slices.SortStableFunc(list, byName)
 	return list

@@ -18,7 +18,7 @@ func serverKeywords() []Keyword {
 		text("addr", "<ip>"), text("ca-file", "<file>"), text("check-sni", "<name>"), text("cookie", "<value>"), text("crl-file", "<file>"),
 		text("crt", "<file>"), text("init-addr", "<method>[,<method>]*"), text("on-marked-down", "shutdown-sessions"),
 		text("pool-conn-name", "<expression>"), text("sni", "<expression>"), text("verify", "none|required"), text("verifyhost", "<name>"),
-		flag("backup"), flag("no-backup"), flag("check"), flag("no-check"), flag("check-ssl"), flag("no-check-ssl"), flag("disabled"), flag("enabled"),
+		text("redir", "<prefix>"), text("check-alpn", "<protocols>"), flag("non-stick"), flag("backup"), flag("no-backup"), flag("check"), flag("no-check"), flag("check-ssl"), flag("no-check-ssl"), flag("disabled"), flag("enabled"),
 		flag("no-ssl"), flag("ssl"),
 		flag("sni-auto"), flag("no-sni-auto"),
 		flag("agent-check"), flag("no-agent-check"), text("agent-addr", "<ip>"), text("agent-send", "<text>"), text("track", "[<backend>/]<server>"),
@@ -37,10 +37,10 @@ func serverKeywords() []Keyword {
 	list = append(list, noEffect(InServer, "5.2", "guid <text>", "no-check-reuse-pool", "no-check-sni-auto", "no-tfo")...)
 	list = append(list, Keyword{Name: "allow-0rtt", In: InServer, State: NoEffect, Manual: "5.2", Note: "no early data is ever sent"})
 	list = append(list, refused(InServer, "5.2", "cc <algo>",
-		"check-alpn <protocols>", "check-pool-conn-name <name>", "check-proto <name>", "check-reuse-pool", "check-sni-auto",
+		"check-pool-conn-name <name>", "check-proto <name>", "check-reuse-pool", "check-sni-auto",
 		"check-via-socks4", "error-limit <number>", "hash-key <key>", "healthcheck <name>", "idle-ping <time>", "init-state <state>", "ktls on|off",
-		"log-bufsize <bytes>", "log-proto <name>", "namespace <name>", "non-stick", "npn <protocols>", "observe <mode>", "on-error <mode>",
-		"on-marked-up <action>", "proto <name>", "redir <prefix>", "resolve-net <nets>",
+		"log-bufsize <bytes>", "log-proto <name>", "namespace <name>", "npn <protocols>", "observe <mode>", "on-error <mode>",
+		"on-marked-up <action>", "proto <name>", "resolve-net <nets>",
 		"resolve-opts <options>", "resolve-prefer <family>", "resolvers <id>",
 		"shard <shard>", "socks4 <addr>", "source <addr>", "stick", "strict-maxconn", "tcp-md5sig <key>", "tcp-ut <time>", "tfo",
 		"usesrc", "ws <mode>")...)

@@ -41,3 +41,22 @@ func TestFiltersOfASectionReachItsRules(t *testing.T) {
 		t.Errorf("through two sections: %d bytes counted, want %d", n, 4*once)
 	}
 }
+
+// TestServersThatAreNotToStickAreNotRemembered: non-stick.
+func TestServersThatAreNotToStickAreNotRemembered(t *testing.T) {
+	for words, want := range map[string]int{"": 1, "non-stick": 0} {
+		e, addr := newEdge(t, false), freePort(t)
+		e.mustApply(fmt.Sprintf(base+"listen l\n    bind %s\n    stick-table type ip size 10\n    stick on src\n    server s %s %s\n", addr, webServer(t, "web"), words))
+		e.run()
+		dial(t, addr).get()
+		n := 0
+		for entry := range e.Tables()[0].Each {
+			if key, _ := entry.Server(); key != "" {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("%q: %d servers remembered, want %d", words, n, want)
+		}
+	}
+}

@@ -61,23 +61,24 @@ type Engine struct {
 
 	plan *plan // loaded, waiting for Apply
 
-	mu       sync.Mutex            // guards the fields below
-	sockets  map[string]*socket    // listening sockets of bind lines by what was asked of the machine
-	retired  []*socket             // stopped, with connections that go on
-	applied  time.Time             // when the generation that serves came in
-	logs     map[string]*logTarget // log targets by what the configuration says of them
-	rings    map[string]*ring      // rings by what names them in the configuration
-	ringList []*ring               // the same in the configuration's order
-	builtin  []*log.Ring           // buf0 and dpapi
-	front    map[string]*front     // frontends by name
-	stopped  bool                  // SoftStop was called
-	drained  chan struct{}         // closed when a soft stop is complete
-	gen      atomic.Pointer[generation]
-	limit    listener.Limit // of the process
-	ids      atomic.Uint64  // of connections
-	hardMax  atomic.Int64   // what limit was set to by the configuration
-	procVar  procVars
-	invalid  capturedRing
+	mu         sync.Mutex            // guards the fields below
+	sockets    map[string]*socket    // listening sockets of bind lines by what was asked of the machine
+	retired    []*socket             // stopped, with connections that go on
+	applied    time.Time             // when the generation that serves came in
+	logs       map[string]*logTarget // log targets by what the configuration says of them
+	rings      map[string]*ring      // rings by what names them in the configuration
+	ringList   []*ring               // the same in the configuration's order
+	builtin    []*log.Ring           // buf0 and dpapi
+	front      map[string]*front     // frontends by name
+	stopped    bool                  // SoftStop was called
+	drained    chan struct{}         // closed when a soft stop is complete
+	gen        atomic.Pointer[generation]
+	limit      listener.Limit // of the process
+	ids        atomic.Uint64  // of connections
+	hardMax    atomic.Int64   // what limit was set to by the configuration
+	procVar    procVars
+	invalid    capturedRing
+	compressed stats.Rate // bytes given to compression
 }
 
 // generation is what one configuration became. It is immutable once applied, except for what its parts do by themselves.

@@ -79,13 +79,15 @@ func retryOn(p *config.Proxy) *proxy.RetryOn {
 }
 
 // compression is what the section says of compressing messages; nil when it says nothing.
-func compression(g *config.Global, p *config.Proxy) *proxy.Compression {
+func (b *builder) compression(p *config.Proxy) *proxy.Compression {
+	g := &b.cfg.Global
 	c := p.Compression
 	if c == nil {
 		return nil
 	}
 	return &proxy.Compression{
 		Algos: c.Algos, Types: c.Types, Offload: c.Offload, MinSize: c.MinSize, Level: g.CompLevel,
+		MaxRate: g.CompRate, Rate: &b.e.compressed,
 		Direction: directions(c.Requests, c.Responses),
 		// Without a line of their own there are both filters.
 		Filters: directions(p.CompReq || !p.CompRes, p.CompRes || !p.CompReq),

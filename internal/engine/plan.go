@@ -262,7 +262,7 @@ func (b *builder) backend(g *proxyGen) {
 	bo.Filters = len(g.limits) > 0
 	b.backendExtras(&bo, p)
 	bo.TCPResponse = c.TCPResponse(p.TCPResponse, acls)
-	bo.RetryOn, bo.Compression = retryOn(p), compression(&b.cfg.Global, p)
+	bo.RetryOn, bo.Compression = retryOn(p), b.compression(p)
 	bo.Persistence = b.persistence(p, servers, c, acls)
 	bo.Stick = c.Stick(p.Stick, acls)
 	bo.RestrictNames, bo.DropTrailers, bo.Forwarded = restrictNames(p), p.DropReqTrailers, forwarded(p, rules)
@@ -314,7 +314,7 @@ func (b *builder) frontend(g *proxyGen) {
 		TCPContent: c.TCPContent(p.TCPContent, acls), InspectDelay: p.InspectDelay,
 		Log: b.accessLog(p, c), Errors: b.pages(p, c), ForwardFor: addressField(p.ForwardFor),
 		MonitorURI: p.MonitorURI, MonitorFail: b.monitorFail(p, c, acls), IgnoreProbes: p.HTTPIgnoreProbes,
-		NoHostOK: b.cfg.Gatehouse.HTTPLoose, Connect: b.cfg.Gatehouse.HTTPLoose, UserOK: b.cfg.Gatehouse.HTTPLoose, Compression: compression(&b.cfg.Global, p),
+		NoHostOK: b.cfg.Gatehouse.HTTPLoose, Connect: b.cfg.Gatehouse.HTTPLoose, UserOK: b.cfg.Gatehouse.HTTPLoose, Compression: b.compression(p),
 		HTTPClose: p.HTTPClose, ServerClose: p.HTTPServerClose, BufferRequest: p.HTTPBufferReq,
 		MaxHdr: b.cfg.Global.MaxHdr, BufSize: b.cfg.Global.BufSize, MaxRewrite: b.cfg.Global.MaxRewrite,
 		Env: b.e.env(), Invalid: b.e.invalid.add, Counters: &g.front.counters, ErrCodes: &b.cfg.Global.ErrCodes, FailCodes: &b.cfg.Global.FailCodes, Challenge: b.e.o.Challenge,

@@ -6,6 +6,7 @@ import (
 	"compress/zlib"
 	"io"
 	"sync"
+	"time"
 
 	"gatehouse/internal/h1"
 	"gatehouse/internal/stats"
@@ -22,6 +23,10 @@ type Compression struct {
 	Direction Direction // what is compressed; one side's word is enough
 	Filters   Direction // what this side takes part in ("filter"); one side is enough
 	Level     int       // 1 to 9; 0 is 1, the fastest
+	// MaxRate is how many bytes a second may be compressed, counted in Rate by all that share it: messages that begin when there are more
+	// are left alone (maxcomprate). 0: no limit. With one, Rate is required.
+	MaxRate int64
+	Rate    *stats.Rate
 
 	Request RequestCompression
 }
@@ -61,6 +66,7 @@ type squeeze struct {
 	out     int64
 	pending bool // something was given to the compressor since the last flush
 	to      *h1.Writer
+	rate    *stats.Rate        // where bytes to compress are counted; nil: nowhere
 	through func([]byte) error // passes what was made on to the writer; nil: it goes there at once
 	buf     []byte
 }
@@ -196,10 +202,21 @@ func weight(v []byte) int {
 // later are told by res.comp, and what they change counts no more.
 func (x *exchange) judge() {
 	z := &x.squeeze
-	if z.algo == "" || x.head || !x.compressible() {
+	if z.algo == "" || x.head || !x.compressible() || !x.mayCompress(z) {
 		z.algo = ""
 	}
 	x.s.Log.Compression = z.algo
+}
+
+// mayCompress reports whether the process compresses no more than it may, and has z counted.
+func (x *exchange) mayCompress(z *squeeze) bool {
+	for _, c := range [2]*Compression{x.b.o.Compression, x.f.o.Compression} {
+		if c != nil && c.MaxRate > 0 {
+			z.rate = c.Rate
+			return c.Rate.PerSecond(time.Now()) <= c.MaxRate
+		}
+	}
+	return true
 }
 
 // compress begins to compress the response when judge said so; its head is changed then.
@@ -330,6 +347,9 @@ func (z *squeeze) active() bool { return z.to != nil }
 func (z *squeeze) body(p []byte) error {
 	z.in += int64(len(p))
 	z.pending = true
+	if z.rate != nil {
+		z.rate.AddN(time.Now(), int64(len(p)))
+	}
 	if z.w == nil {
 		_, err := z.Write(p)
 		return err
@@ -392,7 +412,7 @@ func (z *squeeze) giveBack() {
 		z.w.Reset(io.Discard)
 		compressors[z.algo][z.level].Put(z.w)
 	}
-	z.w, z.to, z.through = nil, nil, nil
+	z.w, z.to, z.through, z.rate = nil, nil, nil, nil
 	if cap(z.buf) > 4*squeezeSize {
 		z.buf = nil
 	}

@@ -31,7 +31,7 @@ func (x *exchange) compressRequest() {
 			types = c.Request.Types
 		}
 	}
-	if algo == "" || req.Body == stream.BodyLength && req.Length < min || !listed(types, stream.Get(req.Fields, "content-type")) {
+	if algo == "" || req.Body == stream.BodyLength && req.Length < min || !listed(types, stream.Get(req.Fields, "content-type")) || !x.mayCompress(z) {
 		return
 	}
 	z.algo, z.level = algo, level

@@ -23,10 +23,11 @@ func (x *exchange) forward() {
 	x.s.EndRequest()
 	x.kept.whole, x.kept.again, x.kept.body, x.kept.trailers = false, false, x.kept.body[:0], x.kept.trailers[:0]
 	o := backend.ConnectOptions{
-		Session: &x.cl.session,
-		First:   x.cl.served == 0,
-		Server:  x.to.server,
-		Force:   x.to.force,
+		Session:     &x.cl.session,
+		First:       x.cl.served == 0,
+		MayRedirect: x.redirectable(),
+		Server:      x.to.server,
+		Force:       x.to.force,
 	}
 	if x.b.o.PreferLast && o.Server == nil {
 		o.Server = x.cl.session.Last(x.b.o.Servers)
@@ -54,6 +55,10 @@ func (x *exchange) forward() {
 // noServer answers a request that got no connection.
 func (x *exchange) noServer(err error) {
 	status := x.connectFailed(err)
+	if status == 302 {
+		x.sendElsewhere(err)
+		return
+	}
 	if status == 0 { // the client left; nobody is there to be answered
 		x.keep = false
 		x.b.o.Counters.CliAborts.Add(1)

@@ -38,7 +38,7 @@ func (x *exchange) remember() {
 		return
 	}
 	b.Stick.Response(&x.s, x.f.o.Env, &x.stuck)
-	if srv := b.Servers.Server(x.s.Server); srv != nil {
+	if srv := b.Servers.Server(x.s.Server); srv != nil && !srv.NonStick() {
 		x.stuck.Store(srv.Name(), srv.Address(), b.Servers.ID(srv))
 	}
 }

@@ -62,16 +62,19 @@ type Rate struct {
 }
 
 // Add counts one event at now.
-func (r *Rate) Add(now time.Time) {
+func (r *Rate) Add(now time.Time) { r.AddN(now, 1) }
+
+// AddN counts n events at now.
+func (r *Rate) AddN(now time.Time, n int64) {
 	s := now.Unix()
 	if old := r.second.Load(); old != s && r.second.CompareAndSwap(old, s) {
-		n := r.cur.Swap(0)
+		last := r.cur.Swap(0)
 		if s != old+1 {
-			n = 0
+			last = 0
 		}
-		r.prev.Store(n)
+		r.prev.Store(last)
 	}
-	n := r.cur.Add(1)
+	n = r.cur.Add(n)
 	if n > r.max.Load() {
 		r.max.Store(n)
 	}
