@@ -3,8 +3,6 @@ package backend
 import (
 	"slices"
 	"testing"
-
-	"gatehouse/internal/config"
 )
 
 // TestChecksOfferTheirOwnProtocols: check-alpn, without HTTP/2, which checks do not speak; else what the server is offered.
@@ -13,7 +11,9 @@ func TestChecksOfferTheirOwnProtocols(t *testing.T) {
 		{nil, []string{"http/1.0"}},
 		{[]string{"h2", "http/1.1"}, []string{"http/1.1"}},
 	} {
-		s := &Server{o: ServerOptions{Line: config.Server{Name: "s", CheckALPN: row.line}, TLS: &TLSOptions{ALPN: []string{"http/1.0"}}}}
+		o := secure(t, "127.0.0.1:1", &TLSOptions{ALPN: []string{"http/1.0"}})
+		o.Line.CheckALPN = row.line
+		s := build(t, Options{HTTP: true, Servers: []ServerOptions{o}}, nil).Servers()[0]
 		if got := s.checkConfig().NextProtos; !slices.Equal(got, row.want) {
 			t.Errorf("check-alpn %q offers %q, want %q", row.line, got, row.want)
 		}

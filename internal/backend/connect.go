@@ -56,10 +56,15 @@ func (b *Backend) Connect(ctx context.Context, s *stream.Stream, o ConnectOption
 		if err != nil {
 			return nil, err
 		}
-		if avoid != nil && srv.life != avoid.life {
+		switch {
+		case avoid == nil:
+		case srv.life != avoid.life:
 			s.Log.Redispatched = true
 			b.counters.Redispatches.Add(1)
 			avoid.life.counters.Redispatches.Add(1)
+		default: // there is no other
+			b.counters.Retries.Add(1)
+			srv.life.counters.Retries.Add(1)
 		}
 		if to := srv.o.Line.Redir; to != "" && o.MayRedirect {
 			srv.leave()
@@ -75,6 +80,9 @@ func (b *Backend) Connect(ctx context.Context, s *stream.Stream, o ConnectOption
 			return nil, err
 		}
 		s.Log.Retries++
+		if active, _ := b.Usable(); active <= 1 && e.Kind != ConnectTimeout && !b.rest(ctx) {
+			return nil, &Error{Kind: Aborted, Term: [2]byte{'C', 'C'}, Server: srv.Name(), Err: context.Cause(ctx)}
+		}
 		avoid, o.Server = srv, nil
 	}
 }
@@ -95,7 +103,7 @@ func (b *Backend) assign(ctx context.Context, s *stream.Stream, avoid *Server) (
 			return nil, err
 		}
 	}
-	b.serving(s, srv, true)
+	b.serving(s, srv, avoid == nil || srv.life != avoid.life)
 	return srv, nil
 }
 

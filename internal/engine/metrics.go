@@ -17,11 +17,8 @@ func (b *builder) service(name string) rule.Service {
 	return nil
 }
 
-// metrics answers a scrape with the counters of the generation that serves.
+// metrics answers a scrape with the counters of the generation that serves. As in HAProxy the method of a request means nothing.
 func (e *Engine) metrics(s *stream.Stream) *stream.Reply {
-	if m := string(s.Req.Method); m != "GET" && m != "HEAD" {
-		return &stream.Reply{Status: 405, LengthAt: 1, Fields: []stream.Field{{Name: []byte("allow"), Value: []byte("GET, HEAD")}}}
-	}
 	_, query, _ := bytes.Cut(s.Req.PathQuery(), []byte{'?'})
 	query, _, _ = bytes.Cut(query, []byte{'#'})
 	q, ok := stats.ParseMetricsQuery(string(query))
@@ -37,6 +34,12 @@ func (e *Engine) metrics(s *stream.Stream) *stream.Reply {
 		if m.TooBig() {
 			return &stream.Reply{Status: 500, ErrorFile: 500}
 		}
+	}
+	for _, t := range e.Tables() {
+		m.Table(t.Name(), t.TypeName(), t.Size(), t.Used())
+	}
+	if m.TooBig() {
+		return &stream.Reply{Status: 500, ErrorFile: 500}
 	}
 	return &stream.Reply{Status: 200, LengthAt: 2, Body: m.Append(nil), Fields: []stream.Field{
 		{Name: []byte("cache-control"), Value: []byte("no-cache")},

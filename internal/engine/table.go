@@ -71,7 +71,7 @@ func (p *proxyGen) backendFacts() stats.BackendFacts {
 	f := stats.BackendFacts{
 		Name: p.cfg.Name, IID: p.iid, Mode: p.cfg.Mode, Status: "UP", FullConn: p.fullConn,
 		Active: active, Backup: backup, Downs: b.Downs(), LastChange: b.LastChange(), Downtime: b.DownTime(),
-		Algo: "roundrobin", Counters: b.Counters(),
+		HasServers: len(b.Servers()) > 0, Algo: "roundrobin", Counters: b.Counters(),
 	}
 	if p.cfg.Balance != "" {
 		f.Algo = p.cfg.Balance

@@ -245,7 +245,7 @@ func (x *exchange) route() {
 	if (o.HTTP || x.cl.switched) && !x.decide(o.HTTPRequest.Run(s, o.Env), false) {
 		return
 	}
-	if x.showStats(o.Stats, false) || !x.restrictNames(o.RestrictNames) {
+	if x.showStats(o.Stats, false) || !x.decide(o.HTTPRequest.Redirects(s, o.Env), false) || !x.restrictNames(o.RestrictNames) {
 		return
 	}
 	if x.b == nil { // else it was chosen before the session became an HTTP one
@@ -272,7 +272,7 @@ func (x *exchange) route() {
 	if b.TCPContent != nil && !x.decide(x.inspectRequest(b.TCPContent, b.InspectDelay), false) {
 		return
 	}
-	if !x.decide(b.HTTPRequest.Run(s, o.Env), true) || x.showStats(b.Stats, true) {
+	if !x.decide(b.HTTPRequest.Run(s, o.Env), true) || x.showStats(b.Stats, true) || !x.decide(b.HTTPRequest.Redirects(s, o.Env), true) {
 		return
 	}
 	if !x.restrictNames(b.RestrictNames) {
@@ -377,7 +377,7 @@ func (x *exchange) decide(v rule.Verdict, atBackend bool) bool {
 	case rule.VerdictReturn, rule.VerdictRedirect:
 		c.Intercepted.Add(1)
 		x.term('L', 'R')
-		if v.Reply.Challenge != nil {
+		if v.Reply != nil && v.Reply.Challenge != nil {
 			x.countError() // of a 401 too: one more for a browser, very many for who guesses
 		}
 	case rule.VerdictTimeout:

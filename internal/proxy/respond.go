@@ -14,13 +14,8 @@ import (
 // respond runs the response rules and moves the response to the client.
 func (x *exchange) respond(c *backend.Conn) {
 	s, o := &x.s, &x.f.o
-	if x.b.o.TCPResponse != nil {
-		v := x.inspect(x.b.o.TCPResponse, x.b.o.ResponseDelay, &x.srv, &s.ResData)
-		s.ResData = nil
-		if v.Kind != rule.VerdictGo && v.Kind != rule.VerdictAllow {
-			x.cutResponse(c, v)
-			return
-		}
+	if !x.judged(c) {
+		return
 	}
 	x.remember()
 	s.CaptureFields(true)
@@ -53,6 +48,8 @@ func (x *exchange) respond(c *backend.Conn) {
 		HTTP10:   s.Req.Major == 1 && s.Req.Minor == 0,
 		Bodyless: x.head || x.srv.Done() && s.Res.Status == 304,
 	})
+	// A rule that made it a status without a body takes the server's away.
+	x.head = x.head || s.Res.Status == 204 || s.Res.Status == 304
 	if err != nil {
 		x.out.Release()
 		x.stopSending()
@@ -74,6 +71,20 @@ func (x *exchange) respond(c *backend.Conn) {
 	}
 	done := x.pump(c)
 	x.afterBody(c, done)
+}
+
+// judged runs the tcp-response content rules on a response whose head is there; false: they cut it.
+func (x *exchange) judged(c *backend.Conn) bool {
+	if x.b.o.TCPResponse == nil {
+		return true
+	}
+	v := x.inspect(x.b.o.TCPResponse, x.b.o.ResponseDelay, &x.srv, &x.s.ResData)
+	x.s.ResData = nil
+	if v.Kind != rule.VerdictGo && v.Kind != rule.VerdictAllow {
+		x.cutResponse(c, v)
+		return false
+	}
+	return true
 }
 
 // refuseResponse answers in the stead of a response that a rule denied.
@@ -112,7 +123,9 @@ func (x *exchange) cutResponse(c *backend.Conn, v rule.Verdict) {
 	x.stopSending()
 	c.Release(false)
 	x.keep = false
-	x.s.Log.Status = x.s.Res.Status
+	if x.s.Res.Status != 101 { // which is passed on when the rules have run
+		x.s.Log.Status = x.s.Res.Status
+	}
 	x.term('P', 'D')
 	if v.Kind == rule.VerdictDrop {
 		dropQuietly(x.cl.wire.NetConn(), v.Status)
@@ -147,7 +160,7 @@ func (x *exchange) pump(c *backend.Conn) bool {
 			return x.brokenBody(err, flushed)
 		}
 		if x.head {
-			continue // the client asked without wanting a body, a rule made the server send one
+			continue // the server sends one that rules gave no place
 		}
 		if err := x.toClient(p); err != nil {
 			x.keep = false

@@ -323,11 +323,22 @@ func (x *exchange) upgrade(c *backend.Conn, wire *h1.Conn) {
 	s, o := &x.s, &x.f.o
 	x.keep = false
 	x.stopSending()
+	if !x.judged(c) {
+		return
+	}
+	x.remember()
+	s.CaptureFields(true)
+	x.bound(&x.srv)
 	for _, set := range [2]*rule.Set{x.b.o.HTTPResponse, o.HTTPResponse} {
 		if v := set.Run(s, o.Env); v.Kind != rule.VerdictGo && v.Kind != rule.VerdictAllow {
 			x.refuseResponse(c, v)
 			return
 		}
+	}
+	x.markPackets()
+	s.CaptureCookie(true)
+	if p := x.b.o.Persistence; p != nil && p.Cookie != nil {
+		p.Cookie.write(x, c.Server)
 	}
 	x.b.o.AfterResponse.Run(s, o.Env)
 	o.AfterResponse.Run(s, o.Env)

@@ -136,7 +136,7 @@ type Verdict struct {
 // Set is a list of compiled rules. A nil Set passes everything.
 type Set struct {
 	rules []compiled
-	apart int  // where redirect lines begin, which run even when a rule before them allows; len(rules) when there are none
+	apart int  // where redirect lines begin, which Redirects runs; len(rules) when there are none
 	head  bool // a rule reads the head of the request
 }
 
@@ -165,14 +165,26 @@ func (set *Set) Len() int {
 // ReadsHead reports whether a rule looks at the head of an HTTP request: in mode tcp one must be sought for it in the bytes that came.
 func (set *Set) ReadsHead() bool { return set != nil && set.head }
 
-// Run evaluates the rules in order until one is final.
+// Run evaluates the rules in order until one is final, without the redirect lines.
 func (set *Set) Run(s *stream.Stream, env Env) Verdict {
 	if set == nil {
 		return goOn
 	}
+	return set.run(s, env, set.rules[:set.apart])
+}
+
+// Redirects evaluates the redirect lines of the section. They come after its statistics page, and also when a rule of Run allowed.
+func (set *Set) Redirects(s *stream.Stream, env Env) Verdict {
+	if set == nil || set.apart == len(set.rules) {
+		return goOn
+	}
+	return set.run(s, env, set.rules[set.apart:])
+}
+
+func (set *Set) run(s *stream.Stream, env Env, rules []compiled) Verdict {
 	s.Lax = false // strict-mode holds within its set
-	for i := 0; i < len(set.rules); i++ {
-		r := &set.rules[i]
+	for i := range rules {
+		r := &rules[i]
 		if r.cond != nil {
 			holds, missing := r.cond.test(s, env)
 			if missing {
@@ -185,10 +197,6 @@ func (set *Set) Run(s *stream.Stream, env Env) Verdict {
 		if v := r.do(s, env); v.Kind != VerdictGo {
 			if v.Kind != VerdictWait {
 				s.Log.RuleFile, s.Log.RuleLine = r.pos.File, r.pos.Line
-			}
-			if v.Kind == VerdictAllow && i < set.apart && set.apart < len(set.rules) {
-				i = set.apart - 1 // the redirect lines follow
-				continue
 			}
 			return v
 		}

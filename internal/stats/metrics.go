@@ -15,7 +15,8 @@ type Metrics struct {
 	describe func(proxy string) string
 	families [4][]family
 	process  []byte
-	labels   []byte // of the object at hand, without the closing brace
+	tables   [2][]byte // the samples of tableMetrics
+	labels   []byte    // of the object at hand, without the closing brace
 	size     int
 	tally    tally
 }
@@ -252,6 +253,29 @@ func (m *Metrics) Info(info *Info, now time.Time) {
 	}
 }
 
+// tableMetrics are the families of stick tables.
+var tableMetrics = [2]struct{ name, help string }{
+	{"haproxy_sticktable_size", "Stick table size."},
+	{"haproxy_sticktable_used", "Number of entries used in this stick table."},
+}
+
+// Table takes a stick table: its name, the word for its keys, how many entries it has room for and how many it holds.
+func (m *Metrics) Table(name, kind string, size, used int) {
+	if !m.q.tables || m.TooBig() {
+		return
+	}
+	for i, n := range [2]int{size, used} {
+		if !m.q.shows(tableMetrics[i].name) {
+			continue
+		}
+		before := len(m.tables[i])
+		out := append(append(m.tables[i], tableMetrics[i].name...), '{')
+		out = appendLabel(append(appendLabel(out, "name", name), ','), "type", kind)
+		m.tables[i] = append(strconv.AppendInt(append(out, "} "...), int64(n), 10), '\n')
+		m.size += len(m.tables[i]) - before
+	}
+}
+
 // TooBig reports that there was more than one answer may hold, and that it is not whole therefore.
 func (m *Metrics) TooBig() bool { return m.size > maxMetrics }
 
@@ -267,6 +291,11 @@ func (m *Metrics) Append(dst []byte) []byte {
 			of := &metrics[i]
 			dst = appendFamily(dst, f.name, of.help(k), of.col.tagsOn(k)[1] == 'C')
 			dst = append(dst, f.samples...)
+		}
+	}
+	for i, samples := range m.tables {
+		if len(samples) > 0 {
+			dst = append(appendFamily(dst, tableMetrics[i].name, tableMetrics[i].help, false), samples...)
 		}
 	}
 	return dst

@@ -7,7 +7,7 @@ import (
 
 // MetricsQuery is what a scrape asks for.
 type MetricsQuery struct {
-	global                     bool
+	global, tables             bool
 	kinds                      [4]bool // by Kind
 	noMaint, descLabels, extra bool
 	names                      map[string]bool // metrics: false leaves the family out
@@ -56,7 +56,7 @@ func ParseMetricsQuery(query string) (*MetricsQuery, bool) {
 }
 
 func (q *MetricsQuery) all(on bool) {
-	q.global = on
+	q.global, q.tables = on, on
 	for k := range q.kinds {
 		q.kinds[k] = on
 	}
@@ -70,6 +70,8 @@ func (q *MetricsQuery) scope(name string) bool {
 		q.kinds[kind] = true
 	case name == "global":
 		q.global = true
+	case name == "sticktable":
+		q.tables = true
 	case name == "", name == "*":
 		q.all(name == "*")
 	default:

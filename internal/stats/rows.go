@@ -289,6 +289,7 @@ type BackendFacts struct {
 	Downs           int64
 	LastChange      time.Time
 	Downtime        time.Duration
+	HasServers      bool   // without any there is no downtime
 	Algo            string // roundrobin, source, ...
 	Cookie          string
 	Counters        *Counters
@@ -307,7 +308,9 @@ func (f BackendFacts) Row(r *Row, now time.Time) {
 	r.SetInt(ColBck, int64(f.Backup))
 	r.SetInt(ColChkdown, f.Downs)
 	r.SetInt(ColLastchg, seconds(now.Sub(f.LastChange)))
-	r.SetInt(ColDowntime, seconds(f.Downtime))
+	if f.HasServers {
+		r.SetInt(ColDowntime, seconds(f.Downtime))
+	}
 	r.SetText(ColAlgo, f.Algo)
 	if f.Cookie != "" {
 		r.SetText(ColCookie, f.Cookie)
