@@ -126,7 +126,7 @@ func shakeOnce(b *testing.B, s *server, cfg *tls.Config) {
 		c.Handshake()
 		c.Read(make([]byte, 1))
 	})
-	t := tls.Server(&wire{Conn: near, notes: new(notes)}, s.base)
+	t := tls.Server(newWire(near), s.base)
 	if err := t.Handshake(); err != nil {
 		b.Fatal(err)
 	}
