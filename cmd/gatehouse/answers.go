@@ -34,60 +34,6 @@ func acmeRenew(do asker, args []string) (answer, error) {
 	return answer{text, map[string]string{"certificate": args[0], "answer": text}}, err
 }
 
-// listed is one name of cert list.
-type listed struct {
-	Name        string `json:"name"`
-	Transaction bool   `json:"transaction"` // a change was set and not yet committed
-}
-
-func certList(do asker, _ []string) (answer, error) {
-	text, err := do("show", "ssl", "cert")
-	if err != nil {
-		return answer{}, err
-	}
-	names := []listed{}
-	at := map[string]int{}
-	for _, line := range lines(text) {
-		if strings.HasPrefix(line, "# ") {
-			continue
-		}
-		name, open := strings.CutPrefix(line, "*")
-		i, seen := at[name]
-		if !seen {
-			i = len(names)
-			at[name] = i
-			names = append(names, listed{Name: name})
-		}
-		names[i].Transaction = names[i].Transaction || open
-	}
-	var b strings.Builder
-	for _, n := range names {
-		mark := ""
-		if n.Transaction {
-			mark = "*"
-		}
-		b.WriteString(mark + n.Name + "\n")
-	}
-	return answer{b.String(), names}, nil
-}
-
-// certShow shows the lines of `show ssl cert NAME`; as JSON every label is a list, because chains repeat theirs.
-func certShow(do asker, args []string) (answer, error) {
-	text, err := do("show", "ssl", "cert", args[0])
-	if err != nil {
-		return answer{}, err
-	}
-	facts := map[string][]string{}
-	for _, line := range lines(text) {
-		label, value, ok := strings.Cut(line, ":")
-		if !ok {
-			continue
-		}
-		facts[key(label)] = append(facts[key(label)], strings.TrimSpace(value))
-	}
-	return answer{text, facts}, nil
-}
-
 func lines(text string) []string {
 	var all []string
 	for line := range strings.Lines(text) {

@@ -27,7 +27,7 @@ func newCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "gatehouse",
 		Short:         "A TLS edge that keeps its own certificates",
-		Long:          "With options, gatehouse runs as haproxy does (see gatehouse -h). The commands below ask a running process.",
+		Long:          "With options, gatehouse runs as haproxy does (see gatehouse -h). The commands below ask a running process, or work on certificates and\nconfigurations on disk. `gatehouse completion bash` writes a completion script.",
 		SilenceUsage:  true,
 		SilenceErrors: false,
 	}
@@ -39,9 +39,7 @@ func newCommand() *cobra.Command {
 		group("acme", "Certificates that an ACME authority issues",
 			s.command("status", "Show state and dates of every certificate", 0, acmeStatus),
 			s.command("renew NAME", "Ask for a new certificate now", 1, acmeRenew)),
-		group("cert", "Certificates in the store",
-			s.command("list", "List the names, those with an open transaction marked", 0, certList),
-			s.command("show NAME", "Show one certificate", 1, certShow)),
+		s.certGroup(),
 		group("store", "The store of certificates on disk", s.storeCheck()),
 	)
 	return root

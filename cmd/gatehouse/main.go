@@ -1,9 +1,10 @@
 // Command gatehouse is a TLS edge that keeps its own certificates. With options it is HAProxy's command line; with a word it is a
-// command of its own that talks to a running process over its stats socket.
+// command of its own that talks to a running process over its stats socket, or works on certificates and configurations on disk.
 package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"strings"
@@ -19,7 +20,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	err := newCommand().ExecuteContext(ctx)
 	stop()
-	if err != nil {
+	var with exitCode
+	switch {
+	case errors.As(err, &with):
+		os.Exit(with.code)
+	case err != nil:
 		os.Exit(1) // cobra said why
 	}
 }

@@ -37,5 +37,5 @@ func TestTheManualNamesEveryCommandAndFlag(t *testing.T) {
 
 func row(c *cobra.Command) string {
 	_, arguments, _ := strings.Cut(c.Use, " ")
-	return "| `" + strings.TrimSpace(c.CommandPath()+" "+arguments) + "` | " + c.Short + " |"
+	return "| `" + strings.ReplaceAll(strings.TrimSpace(c.CommandPath()+" "+arguments), "|", `\|`) + "` | " + c.Short + " |" // a bar ends a cell
 }

@@ -27,28 +27,16 @@ type StoreCheckOptions struct {
 // The error is about the configuration or the state directory as a whole.
 func StoreCheck(ctx context.Context, o StoreCheckOptions) (certstore.Report, error) {
 	var none certstore.Report
-	h := host.Direct{}
-	sources, err := readSources(h, o.Files)
+	loaded, err := loadOffline(ctx, o.Files)
 	if err != nil {
 		return none, err
 	}
-	env := environment(Options{}, sources, false)
-	stateDir := func(cfg *config.Config) string { return StateDir(cfg, env) }
-	engine, err := NewHouse(WorkerOptions{Host: h, Flags: Flags{}, Env: env, Parse: parseOptions(Options{}, env), StateDir: stateDir,
-		Notify: func(string, string) {}, StartupLogs: func() string { return "" }})
-	if err != nil {
-		return none, err
-	}
-	cfg, diags := engine.Load(ctx, sources)
-	if diags.HasErrors() {
-		return none, fmt.Errorf("the configuration does not load: %s", firstError(diags))
-	}
-	plan := engine.(*house).eng.PlannedCertificates()
-	if plan == nil {
-		return none, errors.New("the configuration does not load")
+	plan := loaded.plan()
+	if plan == nil || loaded.diags.HasErrors() {
+		return none, fmt.Errorf("the configuration does not load: %s", firstError(loaded.diags))
 	}
 	check := certstore.CheckOptions{Repair: o.Repair, Memory: o.Memory}
-	db, err := openToCheck(h, filepath.Join(stateDir(cfg), "state.db"), o.Repair)
+	db, err := openToCheck(loaded.host, filepath.Join(loaded.stateDir(loaded.cfg), "state.db"), o.Repair)
 	switch {
 	case errors.Is(err, storage.ErrLocked):
 		check.Held = "a running process holds the state directory"
