@@ -39,6 +39,25 @@ var suites = []suite{
 	{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA, "DES-CBC3-SHA", "RSA", "RSA", "3DES", 112, "SHA1"},
 }
 
+// DefaultSuites are offered up to TLS 1.2 where no `ciphers` chooses, as OpenSSL's default would, RSA key exchange as the last resort. Those with
+// SHA-256 in CBC mode are left out: crypto/tls does not hide their padding from timing.
+var DefaultSuites = defaultSuites()
+
+func defaultSuites() (ids []uint16) {
+	for _, s := range suites {
+		if s.en != "3DES" && s.mac != "SHA256" {
+			ids = append(ids, s.id)
+		}
+	}
+	return ids
+}
+
+// SignsECDSA tells whether a suite of TLS 1.2 or before authenticates with an ECDSA certificate.
+func SignsECDSA(id uint16) bool {
+	i := slices.IndexFunc(suites, func(s suite) bool { return s.id == id })
+	return i >= 0 && suites[i].au == "ECDSA"
+}
+
 var suites13 = map[uint16]string{
 	tls.TLS_AES_128_GCM_SHA256:       "TLS_AES_128_GCM_SHA256",
 	tls.TLS_AES_256_GCM_SHA384:       "TLS_AES_256_GCM_SHA384",

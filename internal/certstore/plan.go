@@ -192,7 +192,32 @@ func (p *Plan) DeclareList(file, crtBase string, persist bool) ([]cert.Line, []e
 		if text := line.Warning(); text != "" {
 			p.problem(&Source{Name: line.Cert, Pos: pos}, text, false)
 		}
-		added, err := p.declareLine(file, line, persist, pos)
+		added, err := p.declareLine(file, line, persist, pos, line.N)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		l.lines = append(l.lines, added...)
+	}
+	p.lists[name] = l
+	return l.lines, errs
+}
+
+// UseLine is a line of the crt-list that a frontend's ssl-f-use lines make, with the place it was written at.
+type UseLine struct {
+	cert.Line
+	File string
+	At   int // line in File
+}
+
+// DeclareUses makes the list of a frontend's ssl-f-use lines, in the order of the list, and adds its certificates.
+func (p *Plan) DeclareUses(name string, uses []UseLine, persist bool) ([]cert.Line, []error) {
+	if l := p.lists[name]; l != nil {
+		return l.lines, nil
+	}
+	l := &list{name: name}
+	var errs []error
+	for _, u := range uses {
+		added, err := p.declareLine(u.File, u.Line, persist, fmt.Sprintf("%s:%d", u.File, u.At), u.At)
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -215,8 +240,9 @@ func unjoin(err error) []error {
 	return []error{err}
 }
 
-// declareLine declares the certificate of one line, or those of a bundle; each of these becomes a line of its own.
-func (p *Plan) declareLine(file string, line cert.Line, persist bool, pos string) ([]cert.Line, error) {
+// declareLine declares the certificate of one line, or those of a bundle; each of these becomes a line of its own. file, at and pos say where it
+// stands.
+func (p *Plan) declareLine(file string, line cert.Line, persist bool, pos string, at int) ([]cert.Line, error) {
 	src, err := NewSource(line.Cert, line.Cert, FromList, line.Load, Bases{})
 	if err != nil {
 		return nil, fmt.Errorf("parsing [%s]: %w", pos, err)
@@ -224,7 +250,7 @@ func (p *Plan) declareLine(file string, line cert.Line, persist bool, pos string
 	src.Persist, src.Pos = persist, pos
 	if it := p.items[line.Cert]; it != nil {
 		if lines := incompatible(it.src, &src, p.loader.rules.OCSPUpdate); lines != nil {
-			return nil, fmt.Errorf("'%s' in crt-list '%s' line %d, is already defined with incompatible parameters:\n %s", line.Cert, file, line.N, strings.Join(lines, "\n"))
+			return nil, fmt.Errorf("'%s' in crt-list '%s' line %d, is already defined with incompatible parameters:\n %s", line.Cert, file, at, strings.Join(lines, "\n"))
 		}
 		return []cert.Line{line}, nil
 	}

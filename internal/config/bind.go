@@ -190,6 +190,8 @@ func (p *parser) bindFlag(s *statement) {
 	switch s.arg(s.at) {
 	case "accept-proxy":
 		b.AcceptProxy = true
+	case "generate-certificates":
+		b.GenerateCerts = true
 	case "ssl":
 		b.SSL = true
 	case "strict-sni":
@@ -230,6 +232,17 @@ func (p *parser) bindCrt(s *statement) {
 		return
 	}
 	s.bind.Crts = append(s.bind.Crts, CrtUse{Pos: s.pos, Kind: s.arg(s.at), Path: v})
+}
+
+// bindSigner reads who signs the certificates of generate-certificates.
+func (p *parser) bindSigner(s *statement) {
+	missing, field := "missing CAfile path", &s.bind.CASignFile
+	if s.arg(s.at) == "ca-sign-pass" {
+		missing, field = "missing CAkey password", &s.bind.CASignPass
+	}
+	if v, ok := p.bindValue(s, missing); ok {
+		*field = v
+	}
 }
 
 func (p *parser) bindExpose(s *statement) {

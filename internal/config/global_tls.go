@@ -74,6 +74,17 @@ func (p *parser) globalTLSOptions(s *statement) {
 
 func (p *parser) globalDelExt(s *statement) { p.cfg.Global.LoadExtraDelExt = true }
 
+func (p *parser) globalSkipSelfIssued(s *statement) { p.cfg.Global.SkipSelfIssued = true }
+
+// globalPassphrase reads the command that prints the passphrase of an encrypted key.
+func (p *parser) globalPassphrase(s *statement) {
+	if s.arg(1) == "" {
+		p.alert("global statement '%s' expects a command line to a passphrase-providing tool (script/binary...) and its arguments.", s.arg(0))
+		return
+	}
+	p.cfg.Global.PassphraseCmd = slices.Clone(s.words[1:])
+}
+
 // extraFiles are the kinds of files ssl-load-extra-files names.
 var extraFiles = []string{"bundle", "sctl", "ocsp", "issuer", "key"}
 

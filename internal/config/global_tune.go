@@ -46,6 +46,10 @@ func (p *parser) globalNumber(s *statement) {
 		if g.MaxHdr = n; n < 1 || n > 32767 {
 			p.alert("'%s' expects a numeric value between 1 and 32767", s.arg(0))
 		}
+	case "tune.ssl.ssl-ctx-cache-size":
+		if g.SSLCtxCache = n; n < 0 {
+			p.alert("'%s' expects a positive integer argument.", s.arg(0))
+		}
 	case "tune.ssl.capture-buffer-size", "tune.ssl.capture-cipherlist-size":
 		if g.SSLCapture = n; n < 0 || n > maxSSLCapture {
 			p.alert("'%s' expects a positive integer argument.", s.arg(0))

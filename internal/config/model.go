@@ -66,6 +66,9 @@ type Global struct {
 	LoadExtraFiles  []string // ssl-load-extra-files; nil means all
 	LoadExtraDelExt bool     // ssl-load-extra-del-ext
 	IssuersChain    string   // issuers-chain-path
+	SkipSelfIssued  bool     // ssl-skip-self-issued-ca
+	PassphraseCmd   []string // ssl-passphrase-cmd: the program and its own arguments
+	SSLCtxCache     int      // tune.ssl.ssl-ctx-cache-size: certificates of generate-certificates that are kept
 
 	OCSPUpdate OCSPUpdate // ocsp-update.*
 
@@ -264,6 +267,9 @@ type Bind struct {
 	TLS              []Setting // every other TLS keyword, for cert.Options
 	StrictSNI        bool
 	NoStrictSNI      bool     // no-strict-sni was written: it wins over ssl-default-bind-options
+	GenerateCerts    bool     // generate-certificates
+	CASignFile       string   // ca-sign-file
+	CASignPass       string   // ca-sign-pass: secret
 	ACME             string   // acme NAME: our extension on bind lines
 	Domains          []string // domains a,b with it
 	MaxConn, Backlog int

@@ -433,7 +433,7 @@ func (p *parser) proxySSLFUse(s *statement) {
 }
 
 // crtListKeywords are the TLS keywords that may stand with one certificate.
-var crtListKeywords = []string{"alpn", "no-alpn", "ca-file", "ca-verify-file", "ciphers", "ciphersuites", "client-sigalgs", "crl-file", "curves", "ecdhe",
-	"no-ca-names", "sigalgs", "ssl-min-ver", "ssl-max-ver", "verify", "ca-ignore-err", "crt-ignore-err"}
+var crtListKeywords = []string{"allow-0rtt", "alpn", "no-alpn", "ca-file", "ca-verify-file", "ciphers", "ciphersuites", "client-sigalgs", "crl-file", "curves", "ecdhe",
+	"no-ca-names", "sigalgs", "ssl-min-ver", "ssl-max-ver", "verify"}
 
 func isTLSKeyword(k *Keyword) bool { return slices.Contains(crtListKeywords, k.Name) }

@@ -13,11 +13,14 @@ func bindKeywords() []Keyword {
 	list := []Keyword{
 		b("accept-proxy", "", 0, (*parser).bindFlag),
 		b("backlog", "<number>", 1, (*parser).bindNumber),
+		b("ca-sign-file", "<file>", 1, (*parser).bindSigner),
+		b("ca-sign-pass", "<passphrase>", 1, (*parser).bindSigner),
 		b("crt", "<file>|<dir>", 1, (*parser).bindCrt),
 		b("crt-list", "<file>", 1, (*parser).bindCrt),
 		b("default-crt", "<file>", 1, (*parser).bindCrt),
 		b("defer-accept", "", 0, (*parser).bindFlag),
 		b("expose-fd", "listeners", 1, (*parser).bindExpose),
+		b("generate-certificates", "", 0, (*parser).bindFlag),
 		b("gid", "<number>", 1, (*parser).bindOwner),
 		b("group", "<name>", 1, (*parser).bindOwner),
 		b("id", "<number>", 1, (*parser).bindID),
@@ -60,8 +63,8 @@ func bindKeywords() []Keyword {
 	list = append(list, Keyword{Name: "allow-0rtt", In: InBind, State: NoEffect, Manual: "5.1", Note: "no early data is ever taken"})
 	// Scheduling belongs to the Go runtime.
 	list = append(list, noEffect(InBind, "5.1", "guid-prefix <text>", "label <text>", "nice <number>", "shards <number>", "thread <set>")...)
-	list = append(list, refused(InBind, "5.1", "ca-sign-file <file>", "ca-sign-pass <text>", "cc <algo>",
-		"generate-certificates", "idle-ping <time>", "ktls on|off", "namespace <name>", "nbconn <number>", "npn <protocols>",
+	list = append(list, refused(InBind, "5.1", "cc <algo>",
+		"idle-ping <time>", "ktls on|off", "namespace <name>", "nbconn <number>", "npn <protocols>",
 		"tcp-md5sig <key>", "tcp-ss <number>", "tcp-ut <time>", "transparent")...)
 	list = append(list, hidden(refused(InBind, "5.1", "ech <dir>", "quic-cc-algo <algo>", "quic-force-retry", "quic-socket <owner>"))...)
 	slices.SortStableFunc(list, byName)

@@ -59,7 +59,9 @@ func globalKeywords() []Keyword {
 		g("ssl-default-server-options", "<option> ...", "3.1", (*parser).globalTLSOptions),
 		g("ssl-load-extra-del-ext", "", "3.1", (*parser).globalDelExt),
 		g("ssl-load-extra-files", "none|all|bundle|sctl|ocsp|issuer|key ...", "3.1", (*parser).globalExtraFiles),
+		g("ssl-passphrase-cmd", "<program> [<argument> ...]", "3.1", (*parser).globalPassphrase),
 		g("ssl-server-verify", "none|required", "3.1", (*parser).globalServerVerify),
+		g("ssl-skip-self-issued-ca", "", "3.1", (*parser).globalSkipSelfIssued),
 		g("stats", "socket <addr> [<bind keyword> ...] | timeout <time> | maxconn <n>", "3.1", (*parser).globalStats),
 		g("tune.bufsize", "<bytes>", "3.2", (*parser).globalNumber),
 		g("tune.cli.max-payload-size", "<size>", "3.2", (*parser).globalPayload),
@@ -74,6 +76,7 @@ func globalKeywords() []Keyword {
 		g("tune.ssl.lifetime", "<time>", "3.2", (*parser).globalLifetime),
 		g("tune.ssl.ocsp-update.maxdelay", "<seconds>", "3.1", (*parser).globalOCSPDelay),
 		g("tune.ssl.ocsp-update.mindelay", "<seconds>", "3.1", (*parser).globalOCSPDelay),
+		g("tune.ssl.ssl-ctx-cache-size", "<number>", "3.2", (*parser).globalNumber),
 		g("tune.stick-counters", "<number>", "3.2", (*parser).globalStickCounters),
 		g("uid", "<number>", "3.1", (*parser).globalID),
 		g("unsetenv", "<name> ...", "3.1", (*parser).globalEnv),
@@ -88,7 +91,8 @@ func globalKeywords() []Keyword {
 		"grace <time>", "harden.reject-privileged-ports.quic", "harden.reject-privileged-ports.tcp",
 		"insecure-fork-wanted", "insecure-setuid-wanted", "limited-quic", "localpeer <name>", "max-threads-per-group <n>", "mworker-max-reloads <n>",
 		"numa-cpu-mapping", "pp2-never-send-local", "prealloc-fd", "set-dumpable", "shm-stats-file <file>", "shm-stats-file-max-objects <n>",
-		"ssl-dh-param-file <file>", "ssl-security-level <n>", "ssl-skip-self-issued-ca", "stress-level <n>", "strict-limits",
+		"ssl-default-bind-client-sigalgs <list>", "ssl-default-bind-sigalgs <list>", "ssl-default-server-client-sigalgs <list>",
+		"ssl-default-server-sigalgs <list>", "ssl-dh-param-file <file>", "ssl-security-level <n>", "stress-level <n>", "strict-limits",
 		"thread-group", "thread-groups <n>", "thread-hard-limit <n>", "ulimit-n <n>")...)
 	list = append(list, noEffect(InGlobal, "3.2",
 		"busy-polling", "ssl-mode-async", "max-spread-checks <time>", "maxpipes <n>", "no-memory-trimming", "noepoll", "noevports", "nogetaddrinfo", "nokqueue", "noktls",
@@ -108,7 +112,7 @@ func globalKeywords() []Keyword {
 		"tune.rcvbuf.client", "tune.rcvbuf.frontend", "tune.rcvbuf.server", "tune.recv_enough", "tune.renice.runtime", "tune.renice.startup",
 		"tune.ring.queues", "tune.runqueue-depth", "tune.sched.low-latency", "tune.sndbuf.backend", "tune.sndbuf.client", "tune.sndbuf.frontend",
 		"tune.sndbuf.server", "tune.ssl.force-private-cache",
-		"tune.ssl.hard-maxrecord", "tune.ssl.maxrecord", "tune.ssl.ssl-ctx-cache-size", "tune.streams-elasticity",
+		"tune.ssl.hard-maxrecord", "tune.ssl.maxrecord", "tune.streams-elasticity",
 		"tune.takeover-other-tg-connections", "tune.vars.check-max-size", "tune.vars.global-max-size", "tune.vars.proc-max-size",
 		"tune.vars.reqres-max-size", "tune.vars.sess-max-size", "tune.vars.txn-max-size", "tune.zlib.memlevel", "tune.zlib.windowsize")...)
 	list = append(list, noEffect(InGlobal, "3.3", "force-cfg-parser-pause <time>", "quiet", "warn-blocked-traffic-after <time>")...)
@@ -116,8 +120,7 @@ func globalKeywords() []Keyword {
 		"cluster-secret <text>", "default-path", "external-check", "h1-accept-payload-with-any-method",
 		"h1-do-not-close-on-insecure-transfer-encoding",
 		"jwt.decrypt_alg_list", "jwt.decrypt_enc_list", "server-state-base <dir>", "server-state-file <file>",
-		"setcap", "ssl-default-bind-client-sigalgs <list>", "ssl-default-bind-sigalgs <list>", "ssl-default-server-client-sigalgs <list>",
-		"ssl-default-server-sigalgs <list>", "ssl-passphrase-cmd", "ssl-propquery", "ssl-provider", "ssl-provider-path", "stats-file <file>", "unix-bind")...)
+		"setcap", "ssl-propquery", "ssl-provider", "ssl-provider-path", "stats-file <file>", "unix-bind")...)
 	list = append(list, refused(InGlobal, "3.4",
 		"httpclient.resolvers.disabled", "httpclient.resolvers.id", "httpclient.resolvers.prefer", "httpclient.retries", "httpclient.timeout.connect")...)
 	list = append(list, refused(InGlobal, "3.2",

@@ -91,8 +91,8 @@ func (b *builder) bindTLS(g *proxyGen, n *bindGen) {
 		n.tickets = b.ticketKeys(opts.TicketKeys, n.cfg.Pos, fmt.Sprintf("'bind %s' in section '%s'", n.cfg.Text, g.cfg.Kind))
 	}
 	strict := n.cfg.StrictSNI
-	if opts.StrictSNI != nil {
-		strict = *opts.StrictSNI
+	if opts.StrictSNI != nil && !n.cfg.NoStrictSNI {
+		strict = strict || *opts.StrictSNI
 	}
 	n.tls, n.index = opts, cert.NewIndex(strict)
 	b.fill(g, n)

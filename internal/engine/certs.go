@@ -92,10 +92,7 @@ func (b *builder) fill(g *proxyGen, n *bindGen) {
 			b.addCrt(n, path, use.Pos, false, b.acmeOf(n.cfg))
 		}
 	}
-	// the last ssl-f-use line is the first entry (surface 2.5)
-	for _, use := range slices.Backward(g.cfg.SSLFUse) {
-		b.addUse(n, use)
-	}
+	b.addUses(g, n)
 	if n.index.Len() == 0 && len(n.lists) == 0 {
 		b.noCertificate(g, n)
 	}
@@ -126,7 +123,7 @@ func (b *builder) hadCrt(n *bindGen, g *proxyGen) bool { return len(n.cfg.Crts)+
 
 // addCrt puts the certificate, directory or bundle that a `crt` names into the index.
 func (b *builder) addCrt(n *bindGen, path string, pos config.Pos, explicitDefault bool, settings []cert.LoadSetting) {
-	if !strings.HasPrefix(path, "@") && settings == nil {
+	if !strings.HasPrefix(path, "@") && settings == nil && !b.plan.certs.Declared(path) {
 		info, err := b.e.o.Host.Stat(path)
 		switch {
 		case err == nil && info.Mode.IsDir():
@@ -198,9 +195,10 @@ func (n *bindGen) lineEntry(list string, line cert.Line) *cert.Entry {
 
 // trust loads the CA and CRL files that options name, and puts ca-base before the names, under which the store keeps them.
 func (b *builder) trust(o *cert.Options, pos config.Pos) {
-	if o == nil {
+	if o == nil || b.trusted[o] { // a list may fill several bind lines
 		return
 	}
+	b.trusted[o] = true
 	base := b.cfg.Global.CABase
 	for _, name := range []*string{&o.CAFile, &o.CAVerifyFile} {
 		if *name != "" {
@@ -214,25 +212,32 @@ func (b *builder) trust(o *cert.Options, pos config.Pos) {
 	}
 }
 
-// addUse adds an ssl-f-use line: load keywords and TLS options of one certificate on every ssl bind of the frontend.
-func (b *builder) addUse(n *bindGen, use config.CrtUse) {
-	path := b.certPath(use.Path)
-	opts := &cert.Options{}
-	var load []cert.LoadSetting
-	for _, s := range use.Load {
-		if cert.IsLoadKeyword(s.Name) {
-			load = append(load, cert.LoadSetting{Name: s.Name, Arg: strings.Join(s.Args, ",")})
-			continue
+// addUses adds the frontend's ssl-f-use lines, which are a crt-list named after it. The last line is the first entry (surface 2.5).
+func (b *builder) addUses(g *proxyGen, n *bindGen) {
+	var uses []certstore.UseLine
+	for _, use := range slices.Backward(g.cfg.SSLFUse) {
+		line := cert.Line{Cert: b.certPath(use.Path)}
+		for _, s := range use.Load {
+			if _, list, ok := cert.Keyword(s.Name); !(ok && list) && cert.IsLoadKeyword(s.Name) {
+				line.Load = append(line.Load, cert.LoadSetting{Name: s.Name, Arg: strings.Join(s.Args, ",")})
+				continue
+			}
+			if line.Options == nil {
+				line.Options = &cert.Options{}
+			}
+			if err := line.Options.Set(s.Name, s.Args); err != nil {
+				b.diags.Alert(use.Pos, "'ssl-f-use' : '%s' : %v", s.Name, err)
+			}
 		}
-		if err := opts.Set(s.Name, s.Args); err != nil {
-			b.diags.Alert(use.Pos, "'ssl-f-use' : '%s' : %v", s.Name, err)
-		}
+		uses = append(uses, certstore.UseLine{Line: line, File: use.Pos.File, At: use.Pos.Line})
 	}
-	b.trust(opts, use.Pos)
-	if !b.declare(path, path, use.Pos, load) {
+	if len(uses) == 0 {
 		return
 	}
-	b.addEntry(n, &cert.Entry{Name: path, Options: opts})
+	name := "@" + g.cfg.Name
+	lines, errs := b.plan.certs.DeclareUses(name, uses, b.persists(""))
+	b.listProblems(errs, g.cfg.SSLFUse[0].Pos)
+	b.addLines(n, name, lines)
 }
 
 // addEntry puts one entry into the index. A certificate that cannot be used was told of; its entry is off until a commit

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gatehouse/internal/backend"
+	"gatehouse/internal/cert"
 	"gatehouse/internal/certstore"
 	"gatehouse/internal/config"
 	"gatehouse/internal/log"
@@ -63,6 +64,7 @@ type builder struct {
 
 	users   map[string]*rule.Userlist
 	samples map[config.Pos]*log.Sample // by log line
+	trusted map[*cert.Options]bool     // whose files are loaded
 
 	pagesOf map[string]map[int]*rule.Answer // by http-errors section
 	told    map[config.Pos]bool             // lines of defaults sections whose faults were told
@@ -73,7 +75,7 @@ func (e *Engine) Load(ctx context.Context, sources []config.Source) (*config.Con
 	cfg, diags := config.Parse(sources, e.o.Parse)
 	e.drop()
 	b := &builder{
-		e: e, ctx: ctx, cfg: cfg, diags: &diags, last: e.gen.Load(), host: hostname(), samples: map[config.Pos]*log.Sample{},
+		e: e, ctx: ctx, cfg: cfg, diags: &diags, last: e.gen.Load(), host: hostname(), samples: map[config.Pos]*log.Sample{}, trusted: map[*cert.Options]bool{},
 		plan: &plan{
 			generation: generation{cfg: cfg, byName: map[string]*proxyGen{}},
 			logs:       map[string]*logTarget{},

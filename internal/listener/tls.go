@@ -20,6 +20,7 @@ type server struct {
 	base   *tls.Config // what every connection starts with; an entry's own replaces it once the ClientHello is read
 	min    uint16      // of the bind line, for what clients can do
 	max    uint16
+	suites []uint16 // of the bind line up to TLS 1.2
 	trusts trustCache
 }
 
@@ -28,6 +29,9 @@ func newServer(o *Options) (*server, error) {
 	s := &server{o: o}
 	var err error
 	if s.min, s.max, err = o.TLS.VersionRange(); err != nil {
+		return nil, err
+	}
+	if s.suites, err = s.cipherSuites(o.TLS); err != nil {
 		return nil, err
 	}
 	if err := s.Check(&cert.Entry{}); err != nil { // what the bind line itself says
@@ -86,9 +90,21 @@ func (s *server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			o := e.Options.Merge(s.o.TLS)
 			w.notes.against = against(&o)
 		}
-		return s.verifying(cfg, e, inst, w), nil
+		cfg = s.verifying(cfg, e, inst, w)
 	}
-	return cfg, nil
+	return withoutStrangers(cfg, hello), nil
+}
+
+// withoutStrangers lets a client go on without ALPN when it knows none of our protocols, as HAProxy does: crypto/tls would end the handshake with
+// no_application_protocol (RFC 7301 section 3.2).
+func withoutStrangers(cfg *tls.Config, hello *tls.ClientHelloInfo) *tls.Config {
+	if len(cfg.NextProtos) == 0 || len(hello.SupportedProtos) == 0 ||
+		slices.ContainsFunc(hello.SupportedProtos, func(p string) bool { return slices.Contains(cfg.NextProtos, p) }) {
+		return cfg
+	}
+	cfg = cfg.Clone()
+	cfg.NextProtos = nil
+	return cfg
 }
 
 // against names what client certificates are verified against.
@@ -104,14 +120,13 @@ func (s *server) Demands(name string) (string, bool) {
 	return against(&o), o.Verify == "required"
 }
 
-// caps says which kinds of certificate a client can verify (surface 2.5 step 3).
+// caps says which kinds of certificate a client can verify (surface 2.5 step 3). Like HAProxy it looks at the kind of signature only, not at the hash.
 func (s *server) caps(hello *tls.ClientHelloInfo) (c cert.Caps) {
 	for _, scheme := range hello.SignatureSchemes {
-		switch scheme {
-		case tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.ECDSAWithP521AndSHA512, tls.ECDSAWithSHA1, 0x0303: // 0x0303: with SHA-224
+		switch kind := byte(scheme); {
+		case kind == 3:
 			c.ECDSA = true
-		case tls.PKCS1WithSHA1, tls.PKCS1WithSHA256, tls.PKCS1WithSHA384, tls.PKCS1WithSHA512, 0x0301,
-			tls.PSSWithSHA256, tls.PSSWithSHA384, tls.PSSWithSHA512, 0x0809, 0x080a, 0x080b: // rsa_pss_pss_*
+		case kind == 1, scheme>>8 == 8 && (kind >= 4 && kind <= 6 || kind >= 9 && kind <= 11): // RSA, rsa_pss_rsae_*, rsa_pss_pss_*
 			c.RSA = true
 		}
 	}
@@ -127,12 +142,20 @@ func (s *server) carriesECDSA(suite uint16) bool {
 	switch suite {
 	case tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256:
 		return s.max >= tls.VersionTLS13
-	case tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256,
-		tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA:
-		return true
 	}
-	return false
+	return cert.SignsECDSA(suite) && slices.Contains(s.suites, suite)
+}
+
+// cipherSuites are those that options allow up to TLS 1.2.
+func (s *server) cipherSuites(o *cert.Options) ([]uint16, error) {
+	list := s.o.DefaultCiphers
+	if o != nil {
+		list = first(o.Ciphers, list)
+	}
+	if list == "" {
+		return cert.DefaultSuites, nil
+	}
+	return cert.CipherSuites(list)
 }
 
 // template is an entry's configuration without its certificate.
@@ -143,10 +166,8 @@ func (s *server) template(e *cert.Entry) (*tls.Config, error) {
 	if cfg.MinVersion, cfg.MaxVersion, err = o.VersionRange(); err != nil {
 		return nil, err
 	}
-	if list := first(o.Ciphers, s.o.DefaultCiphers); list != "" {
-		if cfg.CipherSuites, err = cert.CipherSuites(list); err != nil {
-			return nil, err
-		}
+	if cfg.CipherSuites, err = s.cipherSuites(&o); err != nil {
+		return nil, err
 	}
 	if cfg.CurvePreferences, err = s.curves(&o); err != nil {
 		return nil, err
@@ -182,23 +203,21 @@ func first(a, b string) string {
 	return b
 }
 
-// alpn lists the protocols to offer. HTTP/2 is not served yet, so it is left out of what the configuration names; a line
-// that names only protocols we do not speak still offers http/1.1 rather than refusing every client that sends ALPN.
+// alpn lists the protocols to offer. HTTP/2 is not served yet, so it is left out of what the configuration names.
 func (s *server) alpn(o *cert.Options) []string {
-	if o.NoALPN || (o.ALPN == nil && !s.o.HTTP) {
+	switch {
+	case o.NoALPN:
 		return nil
-	}
-	if !s.o.HTTP { // in mode tcp the bytes are the server's, and so are the protocols
+	case !s.o.HTTP: // in mode tcp the bytes are the server's, and so are the protocols
 		return o.ALPN
+	case o.ALPN == nil:
+		return []string{"http/1.1"}
 	}
 	var list []string
 	for _, p := range o.ALPN {
 		if p == "http/1.1" || p == "http/1.0" {
 			list = append(list, p)
 		}
-	}
-	if list == nil {
-		list = []string{"http/1.1"}
 	}
 	return list
 }
