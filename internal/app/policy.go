@@ -55,6 +55,9 @@ type policyWriter struct {
 func (w policyWriter) config(cfg *config.Config, env map[string]string) {
 	w.p.Trees = append(w.p.Trees, StateDir(cfg, env))
 	w.trust(cfg, cfg.Global.DefaultBindOptions)
+	if len(cfg.Global.PassphraseCmd) > 0 {
+		w.p.Passphrase = cfg.Global.PassphraseCmd
+	}
 	for _, b := range cfg.Global.StatsSockets {
 		w.bind(cfg, b)
 	}

@@ -24,9 +24,14 @@ func (b *Bundle) Archive() []byte {
 	return dst
 }
 
-// ParseArchive reads what Archive wrote.
+// ParseArchive is a Parser's for one text.
 func ParseArchive(name string, data []byte) (*Bundle, error) {
-	b, err := Parse(name, data)
+	return new(Parser).ParseArchive(name, data)
+}
+
+// ParseArchive reads what Archive wrote.
+func (p *Parser) ParseArchive(name string, data []byte) (*Bundle, error) {
+	b, err := p.Parse(name, data)
 	if err != nil {
 		return nil, err
 	}

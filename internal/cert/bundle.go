@@ -82,6 +82,8 @@ type Parser struct {
 	// Dense packs what bundles keep into large blocks, which go when all bundles in them are gone: for bundles that are read together and
 	// stay for long.
 	Dense bool
+	// Passphrases open encrypted keys; nil opens none.
+	Passphrases *Passphrases
 
 	known sync.Map // unique.Handle[string] of DER that reads as a certificate
 
@@ -127,7 +129,7 @@ func (p *Parser) Parse(name string, data []byte) (*Bundle, error) {
 			issuers = append(issuers, issuer)
 		case isKey(bl.kind) && b.key == nil:
 			var err error
-			if b.key, signer, err = newKey(bl); err != nil {
+			if b.key, signer, err = p.key(name, bl); err != nil {
 				return nil, fmt.Errorf("unable to load private key from file '%s' (%w).", name, err)
 			}
 		case bl.kind == "DH PARAMETERS" && dh == nil:
@@ -179,9 +181,6 @@ func brokenText(name string, b *Bundle, be *blockError) error {
 
 // newKey reads a key block. The signer is nil for RSA, whose full parse waits for the first use.
 func newKey(bl block) (*PrivateKey, crypto.Signer, error) {
-	if bl.crypt || bl.kind == "ENCRYPTED PRIVATE KEY" {
-		return nil, nil, fmt.Errorf("the key is encrypted, which needs a passphrase (line %d)", bl.line)
-	}
 	k := &PrivateKey{block: bl.kind, der: bl.der}
 	if k.rsa() != nil {
 		return k, nil, nil
@@ -354,10 +353,13 @@ func (b *Bundle) PEM() []byte {
 	return b.appendChain(appendBlock(b.KeyPEM(), "CERTIFICATE", b.leaf))
 }
 
-// KeyPEM returns the private key's block, nil when there is none. It is secret.
+// KeyPEM returns the private key's block, encrypted when its file was, nil when there is none. It is secret.
 func (b *Bundle) KeyPEM() []byte {
 	if b.key == nil {
 		return nil
+	}
+	if b.key.sealed != nil {
+		return bytes.Clone(b.key.sealed)
 	}
 	return appendBlock(nil, b.key.block, b.key.der)
 }

@@ -295,32 +295,48 @@ const maxName = 255
 // Select returns the entry for a ClientHello with this server name ("" when it sent none), nil when the handshake is to be refused with
 // unrecognized_name: surface 2.5. Among several for one name the first added wins, per kind of key.
 func (x *Index) Select(sni string, caps Caps) *Entry {
-	t := x.table.Load()
-	if sni != "" && len(sni) <= maxName {
-		var buf [maxName + 1]byte
-		name := lower(buf[1:1], sni)
-		var c choice
-		if name[0] != '*' { // a star in a ClientHello is no name; as a key it would find wildcards and defaults
-			c.look(x.lookup(t, name), nil)
-		}
-		if dot := slices.Index(name, '.'); dot >= 0 {
-			// The byte before the dot makes room for the star. It is the last of the first label, so put it back for negative filters.
-			i := 1 + dot - 1
-			saved := buf[i]
-			buf[i] = '*'
-			wild := x.lookup(t, buf[i:1+len(name)])
-			buf[i] = saved
-			c.look(wild, name)
-		}
-		if e := c.pick(caps); e != nil {
-			return e
-		}
+	if e := x.Named(sni, caps); e != nil {
+		return e
 	}
+	return x.Fallback(caps)
+}
+
+// Named is Select without the default: nil when no entry is for this name.
+func (x *Index) Named(sni string, caps Caps) *Entry {
+	if sni == "" || len(sni) > maxName {
+		return nil
+	}
+	t := x.table.Load()
+	var buf [maxName + 1]byte
+	name := lower(buf[1:1], sni)
+	var c choice
+	if name[0] != '*' { // a star in a ClientHello is no name; as a key it would find wildcards and defaults
+		c.look(x.lookup(t, name), nil)
+	}
+	if dot := slices.Index(name, '.'); dot >= 0 {
+		// The byte before the dot makes room for the star. It is the last of the first label, so put it back for negative filters.
+		i := 1 + dot - 1
+		saved := buf[i]
+		buf[i] = '*'
+		wild := x.lookup(t, buf[i:1+len(name)])
+		buf[i] = saved
+		c.look(wild, name)
+	}
+	return c.pick(caps)
+}
+
+// Fallback is what a client gets whose name nobody has: the default, or with strict-sni nothing.
+func (x *Index) Fallback(caps Caps) *Entry {
 	if x.strict {
 		return nil
 	}
+	return x.Default(caps)
+}
+
+// Default chooses among the default entries, which there are with strict-sni too.
+func (x *Index) Default(caps Caps) *Entry {
 	var c choice
-	c.look(x.lookup(t, defaultKey[:]), nil)
+	c.look(x.lookup(x.table.Load(), defaultKey[:]), nil)
 	return c.pick(caps)
 }
 

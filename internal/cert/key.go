@@ -21,6 +21,8 @@ import (
 type PrivateKey struct {
 	block string // PEM block type: "PRIVATE KEY", "RSA PRIVATE KEY" or "EC PRIVATE KEY"
 	der   []byte
+
+	sealed []byte // its block as an encrypted file has it, nil for most
 }
 
 const redacted = "[redacted private key]"

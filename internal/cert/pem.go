@@ -19,7 +19,8 @@ type block struct {
 	kind  string
 	der   []byte
 	line  int
-	crypt bool // carries the header of a traditional encrypted key
+	crypt bool   // carries the header of a traditional encrypted key
+	dek   string // its header DEK-Info: cipher and initialisation vector
 }
 
 // blockError is a block that does not read; the reasons are OpenSSL's words (no start line, bad end line, bad base64 decode).
@@ -133,6 +134,9 @@ func readBlock(kind string, data []byte, begin int) (b block, rest []byte, n int
 		text = bytes.TrimSpace(text)
 		if headers && bytes.IndexByte(text, ':') > 0 {
 			b.crypt = b.crypt || bytes.Contains(text, []byte("ENCRYPTED"))
+			if dek, ok := bytes.CutPrefix(text, []byte("DEK-Info:")); ok {
+				b.dek = string(bytes.TrimSpace(dek))
+			}
 			continue
 		}
 		if bytes.HasPrefix(text, []byte("-----")) {

@@ -29,24 +29,9 @@ func (b *Bundle) change(f func(*extra)) *Bundle {
 	return n
 }
 
-// WithKey returns b with the private key of a PEM text in place of its own; name is used in errors.
+// WithKey is a Parser's for one text.
 func (b *Bundle) WithKey(name string, data []byte) (*Bundle, error) {
-	blocks, broken := splitPEM(data)
-	for _, bl := range blocks {
-		if isKey(bl.kind) {
-			key, signer, err := newKey(bl)
-			if err != nil {
-				return nil, fmt.Errorf("unable to load private key from file '%s' (%w).", name, err)
-			}
-			n := b.copy()
-			n.key, n.keyErr = key, key.matches(signer, b.peek().PublicKey)
-			return n, nil
-		}
-	}
-	if broken == nil {
-		broken = errors.New("no start line")
-	}
-	return nil, fmt.Errorf("unable to load private key from file '%s' (%w).", name, broken)
+	return new(Parser).WithKey(b, name, data)
 }
 
 // WithIssuer returns b with the first certificate of a PEM text as the issuer that OCSP needs.

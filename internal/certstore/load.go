@@ -23,12 +23,18 @@ type LoadRules struct {
 	OCSPUpdate   bool     // ocsp-update.mode on
 	// StateDir is where versions and redo records are looked for. It need not exist; "" is the store's Options.StateDir.
 	StateDir string
+	// Passphrase returns what opens the encrypted key in a file (ssl-passphrase-cmd); nil opens none.
+	Passphrase func(file string) ([]byte, error)
 	// Ephemeral tells that CA and CRL files made at run time are not kept (persist off).
 	Ephemeral bool
 }
 
 func (r LoadRules) extra(kind string) bool {
 	return r.ExtraFiles == nil || slices.Contains(r.ExtraFiles, "all") || slices.Contains(r.ExtraFiles, kind)
+}
+
+func (r LoadRules) parser() *cert.Parser {
+	return &cert.Parser{Passphrases: &cert.Passphrases{Ask: r.Passphrase}}
 }
 
 // paths are the files one certificate is read from; empty ones are not read. key equals crt when the key is in the PEM.
@@ -54,7 +60,7 @@ type loader struct {
 	overlay overlay
 	kept    map[string]*kept
 	issuers *cert.Issuers
-	parser  cert.Parser
+	parser  *cert.Parser
 	facts   *facts
 	dirs    map[string]map[string]bool   // names in the directories that the plan listed; what is not there need not be looked for
 	standIn func() (*cert.Bundle, error) // the certificate that stands in for those ACME has not issued
@@ -116,7 +122,7 @@ func (l *loader) loadVersion(src *Source) loaded {
 		got.obsolete = true
 		return got
 	}
-	b, err := cert.ParseArchive(src.Name, k.body)
+	b, err := l.parser.ParseArchive(src.Name, k.body)
 	if err == nil && b.HasKey() {
 		err = b.CheckKey()
 	}
@@ -148,7 +154,7 @@ func (r *reader) fromFiles(src *Source) loaded {
 		got.err = fmt.Errorf("unable to stat SSL certificate from file '%s' : %s.", src.File, host.Strerror(err))
 		return got
 	}
-	b, err := r.facts.parse(&r.parser, src.File, data, r.sum)
+	b, err := r.facts.parse(r.parser, src.File, data, r.sum)
 	if err == nil {
 		if src.explicit() {
 			b, err = r.explicitFiles(src, b, &got)
@@ -164,6 +170,26 @@ func (r *reader) fromFiles(src *Source) loaded {
 	return got
 }
 
+// readAlone reads a PEM and the key beside it.
+func (l *loader) readAlone(file, passphrase string) (*cert.Bundle, error) {
+	r := &reader{loader: l}
+	data, err := r.read(file)
+	if err != nil {
+		return nil, fmt.Errorf("unable to stat SSL certificate from file '%s' : %s.", file, host.Strerror(err))
+	}
+	alone := &reader{loader: l}
+	if passphrase != "" {
+		own := *l
+		own.parser = &cert.Parser{Passphrases: cert.NewPassphrases(passphrase)}
+		alone.loader = &own
+	}
+	b, err := alone.parser.Parse(file, data)
+	if err == nil {
+		b, err = alone.extraKey(&Source{File: file}, b, &loaded{})
+	}
+	return b, err
+}
+
 func (src *Source) keyPath() string {
 	if src.Key != "" {
 		return src.Key
@@ -171,12 +197,17 @@ func (src *Source) keyPath() string {
 	return src.File
 }
 
-// extraFiles looks for .key, .sctl, .ocsp and .issuer beside the PEM, in HAProxy's order.
-func (r *reader) extraFiles(src *Source, b *cert.Bundle, got *loaded) (*cert.Bundle, error) {
-	base := src.File
+// extraBase is what the names of files beside a PEM begin with.
+func (r *reader) extraBase(file string) string {
 	if r.rules.DelExt {
-		base = strings.TrimSuffix(base, ".crt")
+		return strings.TrimSuffix(file, ".crt")
 	}
+	return file
+}
+
+// extraKey takes the key from the .key file when the PEM has none.
+func (r *reader) extraKey(src *Source, b *cert.Bundle, got *loaded) (*cert.Bundle, error) {
+	base := r.extraBase(src.File)
 	got.paths.key = src.File
 	if !b.HasKey() {
 		if !r.rules.extra("key") {
@@ -187,14 +218,21 @@ func (r *reader) extraFiles(src *Source, b *cert.Bundle, got *loaded) (*cert.Bun
 			return nil, fmt.Errorf("No Private Key found in '%s'.", base+".key")
 		}
 		if err == nil {
-			b, err = b.WithKey(base+".key", data)
+			b, err = r.parser.WithKey(b, base+".key", data)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s '%s' is present but cannot be read or parsed.", host.Strerror(err), base+".key")
 		}
 		got.paths.key = base + ".key"
 	}
-	if err := checkKey(src.File, b); err != nil {
+	return b, checkKey(src.File, b)
+}
+
+// extraFiles looks for .key, .sctl, .ocsp and .issuer beside the PEM, in HAProxy's order.
+func (r *reader) extraFiles(src *Source, b *cert.Bundle, got *loaded) (*cert.Bundle, error) {
+	base := r.extraBase(src.File)
+	b, err := r.extraKey(src, b, got)
+	if err != nil {
 		return nil, err
 	}
 	if r.rules.extra("sctl") {
@@ -255,7 +293,7 @@ func (r *reader) explicitFiles(src *Source, b *cert.Bundle, got *loaded) (*cert.
 		return fmt.Errorf("%s '%s' cannot be read or parsed.", host.Strerror(err), path)
 	}
 	err := errors.Join(
-		step(src.Key, func(d []byte) (*cert.Bundle, error) { return b.WithKey(src.Key, d) }),
+		step(src.Key, func(d []byte) (*cert.Bundle, error) { return r.parser.WithKey(b, src.Key, d) }),
 		step(src.OCSP, func(d []byte) (*cert.Bundle, error) { return got.withOCSP(b, src.OCSP, d), nil }),
 		step(src.Issuer, func(d []byte) (*cert.Bundle, error) { return b.WithIssuer(src.Issuer, d) }),
 		step(src.SCTL, func(d []byte) (*cert.Bundle, error) { return b.WithSCTL(d) }))

@@ -56,7 +56,8 @@ func (s *Store) Plan(rules LoadRules) *Plan {
 	if rules.StateDir == "" {
 		rules.StateDir = s.o.StateDir
 	}
-	l := &loader{host: s.o.Host, parser: cert.Parser{Dense: true}, dirs: map[string]map[string]bool{}, rules: rules, standIn: s.temporary, now: s.o.Now}
+	l := &loader{host: s.o.Host, parser: rules.parser(), dirs: map[string]map[string]bool{}, rules: rules, standIn: s.temporary, now: s.o.Now}
+	l.parser.Dense = true
 	var errs []error
 	var err error
 	l.overlay, err = redoLog{s.o.Host, rules.StateDir}.overlay()
@@ -100,6 +101,11 @@ func (p *Plan) readIssuers(dir string) error {
 
 func (p *Plan) problem(src *Source, text string, fatal bool) {
 	p.problems = append(p.problems, Problem{Name: src.Name, Pos: src.Pos, Text: text, Fatal: fatal})
+}
+
+// Read reads a certificate that is not declared and will not be in the store, such as a ca-sign-file. passphrase is for its key, "" for none.
+func (p *Plan) Read(file, passphrase string) (*cert.Bundle, error) {
+	return p.loader.readAlone(file, passphrase)
 }
 
 // Declared tells whether a name was declared.
@@ -482,7 +488,7 @@ func (s *Store) adopt(p *Plan) (changed map[string]*cert.Bundle, replaced []*ent
 
 // restore makes the entry of a name that was made at run time and committed before.
 func (s *Store) restore(p *Plan, name string, k *kept) *entry {
-	b, err := cert.ParseArchive(name, k.body)
+	b, err := p.loader.parser.ParseArchive(name, k.body)
 	if err == nil {
 		got := loaded{bundle: p.loader.issuers.Complete(b)}
 		p.loader.staple(&Source{Name: name}, &got)

@@ -276,7 +276,7 @@ func (v *saver) files() []fileSum {
 	if v.entry.src == nil {
 		return nil
 	}
-	l := &loader{host: v.o.Host, rules: v.rules, issuers: v.issuers, standIn: v.temporary, now: v.o.Now}
+	l := &loader{host: v.o.Host, rules: v.rules, issuers: v.issuers, standIn: v.temporary, now: v.o.Now, parser: v.rules.parser()}
 	return l.load(v.entry.src).files
 }
 

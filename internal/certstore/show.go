@@ -153,5 +153,8 @@ func (s *Store) Dump(name string) ([]byte, error) {
 	if v.bundle == nil {
 		return nil, nil
 	}
+	if v.bundle.Sealed() {
+		return nil, refuse("Can't display the contents of an encrypted certificate!")
+	}
 	return v.bundle.PEM(), nil
 }

@@ -47,7 +47,7 @@ func (p *parser) globalNumber(s *statement) {
 			p.alert("'%s' expects a numeric value between 1 and 32767", s.arg(0))
 		}
 	case "tune.ssl.ssl-ctx-cache-size":
-		if g.SSLCtxCache = n; n < 0 {
+		if g.SSLCtxCache = &n; n < 0 {
 			p.alert("'%s' expects a positive integer argument.", s.arg(0))
 		}
 	case "tune.ssl.capture-buffer-size", "tune.ssl.capture-cipherlist-size":

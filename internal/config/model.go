@@ -68,7 +68,7 @@ type Global struct {
 	IssuersChain    string   // issuers-chain-path
 	SkipSelfIssued  bool     // ssl-skip-self-issued-ca
 	PassphraseCmd   []string // ssl-passphrase-cmd: the program and its own arguments
-	SSLCtxCache     int      // tune.ssl.ssl-ctx-cache-size: certificates of generate-certificates that are kept
+	SSLCtxCache     *int     // tune.ssl.ssl-ctx-cache-size: certificates of generate-certificates that are kept
 
 	OCSPUpdate OCSPUpdate // ocsp-update.*
 

@@ -23,6 +23,7 @@ type bindGen struct {
 	addrs    []listener.Address
 	index    *cert.Index   // nil: clear
 	tls      *cert.Options // nil: clear
+	forge    func(name string, base *cert.Bundle) (*cert.Bundle, error)
 	entries  []*bindEntry
 	lists    []string          // crt-lists and directories that fill the index
 	tickets  *listener.Tickets // of tls-ticket-keys; nil: the process's
@@ -96,6 +97,10 @@ func (b *builder) bindTLS(g *proxyGen, n *bindGen) {
 	}
 	n.tls, n.index = opts, cert.NewIndex(strict)
 	b.fill(g, n)
+	if a := b.signer(g, n.cfg); a != nil {
+		forger := b.forger()
+		n.forge = func(name string, base *cert.Bundle) (*cert.Bundle, error) { return forger.Forge(a, name, base) }
+	}
 }
 
 // listenerOptions are what becomes of the connections of a bind line.
@@ -105,6 +110,7 @@ func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
 		Frontend: p.Name, Name: b.name, ID: b.id, Index: b.index, TLS: b.tls, HTTP: p.Mode == "http", AcceptProxy: b.cfg.AcceptProxy, AcceptCIP: b.cfg.CIPMagic != 0, CIPMagic: b.cfg.CIPMagic, Tickets: e.tickets, Sessions: e.sessions,
 		CA: e.o.Store.CA, CRL: e.o.Store.CRL,
 		DefaultCiphers: cfg.Global.DefaultBindCiphers, DefaultCurves: cfg.Global.DefaultBindCurves,
+		Forge: b.forge, SkipSelfIssuedCA: cfg.Global.SkipSelfIssued,
 		CaptureHello:     cfg.Global.SSLCapture,
 		HandshakeTimeout: p.TimeoutClientHS, KeepAlive: p.TCPKeepAlive, Probes: p.ClientProbes, SessionLimit: p.SessionLimit,
 		Limits: []*listener.Limit{b.limit, x.front.limit, &e.limit}, IDs: &e.ids,

@@ -15,7 +15,8 @@ import (
 // certificates starts the plan of certificates with what the crt-store sections load.
 func (b *builder) certificates() {
 	g := &b.cfg.Global
-	b.plan.certs = b.e.o.Store.Plan(certstore.LoadRules{ExtraFiles: g.LoadExtraFiles, DelExt: g.LoadExtraDelExt, IssuersChain: g.IssuersChain, StateDir: b.e.stateDir(b.cfg), OCSPUpdate: g.OCSPUpdate.Mode, Ephemeral: !b.persists("")})
+	b.plan.certs = b.e.o.Store.Plan(certstore.LoadRules{ExtraFiles: g.LoadExtraFiles, DelExt: g.LoadExtraDelExt, IssuersChain: g.IssuersChain, StateDir: b.e.stateDir(b.cfg), OCSPUpdate: g.OCSPUpdate.Mode, Ephemeral: !b.persists(""),
+		Passphrase: b.passphrase()})
 	for _, s := range b.cfg.CrtStores {
 		bases := certstore.Bases{Crt: orElse(s.CrtBase, g.CrtBase), Key: orElse(s.KeyBase, g.KeyBase)}
 		for _, l := range s.Loads {
@@ -109,7 +110,7 @@ func (b *builder) acmeOf(line *config.Bind) []cert.LoadSetting {
 // noCertificate words what HAProxy says of an ssl bind line without any certificate.
 func (b *builder) noCertificate(g *proxyGen, n *bindGen) {
 	where := fmt.Sprintf("bind '%s' at [%s:%d]", n.cfg.Text, n.cfg.Pos.File, n.cfg.Pos.Line)
-	if n.index.StrictSNI() {
+	if n.index.StrictSNI() && !n.cfg.GenerateCerts {
 		b.diags.Add(config.LevelWarning, fmt.Sprintf("config : Proxy '%s': no SSL certificate specified for %s, ssl connections will fail (use 'crt').", g.cfg.Name, where))
 		return
 	}

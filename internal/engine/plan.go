@@ -20,12 +20,13 @@ import (
 // plan is a generation that was loaded and not yet applied.
 type plan struct {
 	generation
-	certs *certstore.Plan
-	cases map[string]string     // h1-case-adjust
-	logs  map[string]*logTarget // those the plan uses, new ones not yet started
-	rings []*ringPlan           // in the configuration's order
-	vars  []func(rule.Env)      // set the variables of the global section
-	bound map[string]config.Pos // the bind line of every socket, by the socket's key
+	certs  *certstore.Plan
+	forger *cert.Forger          // of generate-certificates, nil without
+	cases  map[string]string     // h1-case-adjust
+	logs   map[string]*logTarget // those the plan uses, new ones not yet started
+	rings  []*ringPlan           // in the configuration's order
+	vars   []func(rule.Env)      // set the variables of the global section
+	bound  map[string]config.Pos // the bind line of every socket, by the socket's key
 
 	untrusted map[string]bool // CA and CRL files that were told to be of no use
 }

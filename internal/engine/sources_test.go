@@ -187,3 +187,139 @@ func TestACommittedClientCertificateIsShownToTheServerByTheNextRequest(t *testin
 		t.Errorf("after the commit: got %d %q, the server saw serial %d, want 8", status, body, shown.Load())
 	}
 }
+
+func TestNamesWithoutCertificateGetOneMadeForThem(t *testing.T) {
+	e := newEdge(t, false)
+	w := &world{dir: e.dir}
+	root := w.issue(t, nil, name("Signer"), func(c *x509.Certificate) { c.IsCA = true })
+	w.save(t, "ca.pem", root, true)
+	e.certificate("site.pem", 5, "site.test")
+	addr, strict := freePort(t), freePort(t)
+	e.mustApply(fmt.Sprintf("global\n    ca-base DIR\n"+base+"frontend f\n    bind %s ssl crt DIR/site.pem generate-certificates ca-sign-file ca.pem alpn http/1.1\n"+
+		"    bind %s ssl crt DIR/site.pem strict-sni generate-certificates ca-sign-file ca.pem\n", addr, strict))
+	e.run()
+	pool := x509.NewCertPool()
+	pool.AddCert(root.crt)
+	for _, addr := range []string{addr, strict} {
+		if n := serialOf(t, addr, "site.test"); n != 5 {
+			t.Errorf("site.test: serial %d", n)
+		}
+		c, err := tls.Dial("tcp", addr, &tls.Config{ServerName: "new.test", RootCAs: pool})
+		if err != nil {
+			t.Errorf("new.test: %v", err)
+			continue
+		}
+		c.Close()
+	}
+	s, err := handshake(addr, &tls.Config{ServerName: "New.test", NextProtos: []string{"http/1.1"}})
+	if err != nil || s.NegotiatedProtocol != "http/1.1" {
+		t.Errorf("ALPN %q, %v", s.NegotiatedProtocol, err)
+	}
+	again, err := handshake(addr, &tls.Config{ServerName: "new.test"})
+	if err != nil || !again.PeerCertificates[0].Equal(s.PeerCertificates[0]) {
+		t.Errorf("the second handshake gets another certificate: %v", err)
+	}
+	if s, err := handshake(addr, &tls.Config{ServerName: "bad_name.test"}); err != nil || s.PeerCertificates[0].SerialNumber.Int64() != 5 {
+		t.Errorf("a name that is no host name: %v", err)
+	}
+	if _, err := handshake(strict, &tls.Config{ServerName: "bad_name.test"}); err == nil {
+		t.Error("a name that is no host name, strict-sni: no error")
+	}
+	if s, err := handshake(addr, &tls.Config{}); err != nil || s.PeerCertificates[0].SerialNumber.Int64() != 5 {
+		t.Errorf("without a name: %v", err)
+	}
+}
+
+func TestWhoSignsMustBeThere(t *testing.T) {
+	for words, want := range map[string]string{
+		"generate-certificates":                              "Proxy 'f': cannot enable certificate generation, no CA certificate File configured at [test.cfg:7].",
+		"generate-certificates ca-sign-file DIR/none.pem":    "Proxy 'f': Failed to read CA certificate file 'DIR/none.pem' at [test.cfg:7]. Chain loading failed: unable to stat",
+		"generate-certificates ca-sign-file DIR/nokey.pem":   "Proxy 'f': Failed to read CA certificate file 'DIR/nokey.pem' at [test.cfg:7]. Chain loading failed: No Private Key found",
+		"strict-sni generate-certificates ca-sign-file DIR/": "Proxy 'f': Failed to read CA certificate file 'DIR/'",
+	} {
+		e := newEdge(t, true)
+		e.certificate("site.pem", 5, "site.test")
+		w := &world{dir: e.dir}
+		w.save(t, "nokey.pem", w.issue(t, nil, name("Signer"), nil), false)
+		diags := e.load(base + "frontend f\n    bind 127.0.0.1:1 ssl crt DIR/site.pem " + words + "\n")
+		want := strings.ReplaceAll(want, "DIR", e.dir)
+		if !slices.ContainsFunc(diags, func(d config.Diag) bool { return d.Level == config.LevelAlert && strings.Contains(d.Text, want) }) {
+			t.Errorf("%s: got %v\nwant %q", words, diags, want)
+		}
+	}
+}
+
+func TestEncryptedKeysAreOpenedByTheCommandOfTheConfiguration(t *testing.T) {
+	e := newEdge(t, true)
+	for file, from := range map[string][]string{"a.pem": {"cert.pem", "pbkdf2-aes256.pem"}, "b.crt": {"cert.pem"}, "b.crt.key": {"traditional-aes192.pem"}} {
+		var text []byte
+		for _, f := range from {
+			part, err := os.ReadFile(filepath.Join("../cert/testdata/sealed", f))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = append(text, part...)
+		}
+		e.file(file, string(text))
+	}
+	e.file("ask", "#!/bin/sh\necho \"$1 $2\" >> DIR/asked\nprintf correct\n")
+	if err := os.Chmod(filepath.Join(e.dir, "ask"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	addr := freePort(t)
+	cfg := base + fmt.Sprintf("frontend f\n    bind %s ssl crt DIR/a.pem crt DIR/b.crt\n", addr)
+	if diags := e.load(cfg); !slices.ContainsFunc(diags, func(d config.Diag) bool {
+		return strings.Contains(d.Text, "Trying to load a passphrase-protected private key without an 'ssl-passphrase-cmd' defined.")
+	}) {
+		t.Errorf("without ssl-passphrase-cmd: %v", diags)
+	}
+	e.mustApply("global\n    ssl-passphrase-cmd DIR/ask word\n" + cfg)
+	e.run()
+	if s, err := handshake(addr, &tls.Config{ServerName: "sealed.test"}); err != nil || s.PeerCertificates[0].Subject.CommonName != "sealed.test" {
+		t.Errorf("handshake: %v", err)
+	}
+	asked, err := os.ReadFile(filepath.Join(e.dir, "asked"))
+	if err != nil || strings.Count(string(asked), "\n") != 1 || !strings.HasSuffix(string(asked), " word\n") {
+		t.Errorf("the command was asked %q, %v; a known passphrase is tried first", asked, err)
+	}
+	if _, err := e.store.Dump(e.dir + "/a.pem"); err == nil || !strings.Contains(err.Error(), "Can't display the contents of an encrypted certificate!") {
+		t.Errorf("dump: %v", err)
+	}
+}
+
+func TestSelfIssuedAuthoritiesAreLeftOutOfChainsOnDemand(t *testing.T) {
+	for words, want := range map[string]int{"": 3, "    ssl-skip-self-issued-ca\n": 2} {
+		e := newEdge(t, false)
+		w := &world{dir: e.dir}
+		isCA := func(c *x509.Certificate) { c.IsCA = true }
+		root := w.issue(t, nil, name("Root"), isCA)
+		between := w.issue(t, root, name("Between"), isCA)
+		leaf := w.issue(t, between, name("a.test"), func(c *x509.Certificate) { c.DNSNames = []string{"a.test"} })
+		w.save(t, "a.pem", leaf, true)
+		text := e.read("a.pem")
+		for _, file := range []struct {
+			name string
+			x    *issuer
+		}{{"between.pem", between}, {"root.pem", root}} {
+			w.save(t, file.name, file.x, false)
+			text += e.read(file.name)
+		}
+		e.file("a.pem", text)
+		addr := freePort(t)
+		e.mustApply("global\n    log-tag x\n" + words + base + fmt.Sprintf("frontend f\n    bind %s ssl crt DIR/a.pem\n", addr))
+		e.run()
+		s, err := handshake(addr, &tls.Config{ServerName: "a.test"})
+		if err != nil || len(s.PeerCertificates) != want {
+			t.Errorf("%q: %d certificates, %v, want %d", words, len(s.PeerCertificates), err, want)
+		}
+	}
+}
+
+func (e *edge) read(name string) string {
+	e.t.Helper()
+	text, err := os.ReadFile(filepath.Join(e.dir, name))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return string(text)
+}

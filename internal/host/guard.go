@@ -28,6 +28,8 @@ type Policy struct {
 	Sockets map[string]bool // unix sockets that may be bound
 	Ports   map[int]bool    // TCP ports that may be bound
 	Names   map[string]bool // abstract sockets that may be bound
+
+	Passphrase []string // the program, with its arguments, that may be asked for passphrases of keys
 }
 
 // NewPolicy returns a policy that denies everything.

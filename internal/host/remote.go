@@ -32,6 +32,7 @@ const (
 	opOpen        = "open"
 	opListen      = "listen"
 	opLookup      = "lookup"
+	opAsk         = "ask passphrase"
 )
 
 // request is one question. Paths are bytes, because a path need not be UTF-8 and JSON strings must.

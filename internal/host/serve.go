@@ -98,6 +98,8 @@ func perform(ctx context.Context, h Host, req request, payload []byte) (rep repl
 		file, err = h.Listen(spec)
 	case opLookup:
 		rep.Addrs, err = h.LookupIP(ctx, name)
+	case opAsk:
+		out, err = ask(ctx, h, name)
 	default:
 		err = syscall.ENOSYS
 	}

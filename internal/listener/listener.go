@@ -35,6 +35,10 @@ type Options struct {
 	Index *cert.Index   // nil: clear connections. An index belongs to one set of TLS options: when those change, so must the index.
 	TLS   *cert.Options // of the bind line
 	HTTP  bool          // mode http: ALPN defaults to http/1.1
+	// Forge makes a certificate for a server name that no entry is for (generate-certificates), with the private key of base; nil makes none.
+	Forge func(name string, base *cert.Bundle) (*cert.Bundle, error)
+	// SkipSelfIssuedCA leaves self-issued authorities at the end of chains out (ssl-skip-self-issued-ca).
+	SkipSelfIssuedCA bool
 	// AcceptProxy demands a PROXY header, of version 1 or 2, before anything else.
 	AcceptProxy bool
 	// AcceptCIP demands NetScaler's client address header before anything else, CIPMagic is the number it begins with.

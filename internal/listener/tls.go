@@ -66,12 +66,11 @@ func (s *server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	if s.o.CaptureHello > 0 {
 		w.notes.hello = helloOf(hello, s.o.CaptureHello)
 	}
-	e := s.o.Index.Select(hello.ServerName, s.caps(hello))
+	e, inst := s.choose(hello)
 	if e == nil {
 		w.refuse(alertUnrecognizedName)
 		return nil, errUnrecognized
 	}
-	inst := e.Instance()
 	cfg := inst.Value.Load()
 	if cfg == nil {
 		var err error
@@ -112,7 +111,14 @@ func against(o *cert.Options) string { return o.CAFile + "\x00" + o.CAVerifyFile
 
 // Demands implements stream.Authority: what a handshake with this server name would have asked of the client.
 func (s *server) Demands(name string) (string, bool) {
-	e := s.o.Index.Select(name, cert.Caps{ECDSA: true, RSA: true})
+	caps := cert.Caps{ECDSA: true, RSA: true}
+	e := s.o.Index.Named(name, caps)
+	switch {
+	case e == nil && s.o.Forge != nil:
+		e = forgedEntry
+	case e == nil:
+		e = s.o.Index.Fallback(caps)
+	}
 	if e == nil {
 		return "", false
 	}
@@ -245,6 +251,9 @@ func (s *server) build(e *cert.Entry, inst *cert.Instance) (*tls.Config, error) 
 	crt, err := inst.Bundle.TLS()
 	if err != nil {
 		return nil, err
+	}
+	if s.o.SkipSelfIssuedCA {
+		crt = withoutRoot(crt)
 	}
 	cfg.Certificates = []tls.Certificate{*crt}
 	cfg.Certificates[0].OCSPStaple = inst.Bundle.Staple(time.Now())
