@@ -90,7 +90,7 @@ func TestWhatDoesNotReadIsNamedWithItsLine(t *testing.T) {
 		{"other end", strings.Replace(c, "END CERT", "END CART", 1), fmt.Sprintf("unable to load certificate from file 'f': bad end line (line %d).", lines)},
 		{"not a certificate", block2("CERTIFICATE", []byte("hello")), "unable to load certificate from file 'f': header too long or truncated (line 1)."},
 		{"garbage key", c + block2("PRIVATE KEY", []byte("hello")), "unable to load private key from file 'f' (unreadable private key:"},
-		{"encrypted key", c + block2("ENCRYPTED PRIVATE KEY", []byte("hello")), fmt.Sprintf("unable to load private key from file 'f' (the key is encrypted, which needs a passphrase (line %d)).", lines+1)},
+		{"encrypted key", c + block2("ENCRYPTED PRIVATE KEY", []byte("hello")), fmt.Sprintf("unable to load private key from file 'f' (Trying to load a passphrase-protected private key without an 'ssl-passphrase-cmd' defined. (line %d)).", lines+1)},
 		{"too long", strings.Repeat("#", MaxPEM+1), "unable to load certificate from file 'f': longer than 1048576 bytes (line 1)."},
 		{"too many", strings.Repeat(c, 101), "unable to load certificate chain from file 'f': more than 100 blocks"},
 	} {

@@ -18,7 +18,7 @@ type Facts struct {
 // Facts returns what ParseKnown needs to make this bundle again from the same text; false for a bundle that is not just leaf, chain and
 // the leaf's own key.
 func (b *Bundle) Facts() (Facts, bool) {
-	if b.key == nil || b.keyErr != nil || b.extra != nil {
+	if b.key == nil || b.keyErr != nil || b.extra != nil || b.Sealed() {
 		return Facts{}, false
 	}
 	return Facts{b.Names, b.NotBefore.Unix(), b.NotAfter.Unix(), b.KeyType, b.KeyBits, b.Fingerprint}, true

@@ -106,3 +106,13 @@ func FuzzEncryptedKeys(f *testing.F) {
 		}
 	})
 }
+
+func TestNothingIsRememberedOfACertificateWithAnEncryptedKey(t *testing.T) {
+	b, err := (&Parser{Passphrases: NewPassphrases("correct")}).Parse("a.pem", sealed(t, "pbkdf2-aes256.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := b.Facts(); ok {
+		t.Error("its facts would let the key be taken as it is in the file")
+	}
+}
