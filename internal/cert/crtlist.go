@@ -21,6 +21,8 @@ type Line struct {
 	Load    []LoadSetting // crt-store keywords in the brackets
 	Filters []Filter      // as written; none: the names of the certificate
 	N       int           // line number, from 1
+
+	misplaced bool // names stood before the brackets; they do not count
 }
 
 // LoadSetting is one keyword of a crt-store load line with its argument (surface 2.3).
@@ -111,9 +113,7 @@ func (p *lineParser) parse(text string) error {
 	p.line.Cert = p.words[0]
 	filters := p.words[1:]
 	if p.open > 0 {
-		if p.open > 1 {
-			return errors.New("malformated line, filters can't be between filename and options!")
-		}
+		p.line.misplaced = p.open > 1
 		if !p.closed {
 			return errors.New("missing ']'")
 		}
@@ -201,6 +201,9 @@ func (p *lineParser) options() error {
 
 // Warning is what HAProxy says about a line that means less than its author thinks, "" when there is nothing to say.
 func (l Line) Warning() string {
+	if l.misplaced {
+		return "malformated line, filters can't be between filename and options!"
+	}
 	neg, wild := 0, 0
 	for _, f := range l.Filters {
 		name, isNeg, isWild := f.split()

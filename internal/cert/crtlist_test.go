@@ -43,7 +43,7 @@ func TestBadCrtListLinesAreToldAndTheOthersRead(t *testing.T) {
 	for _, l := range lines {
 		good = append(good, fmt.Sprintf("%s:%d", l.Cert, l.N))
 	}
-	if want := []string{"good.pem:3", "#:17"}; !slices.Equal(good, want) {
+	if want := []string{"good.pem:3", "x:9", "#:17"}; !slices.Equal(good, want) {
 		t.Errorf("good lines are %q, want %q", good, want)
 	}
 	want := []string{
@@ -52,7 +52,6 @@ func TestBadCrtListLinesAreToldAndTheOthersRead(t *testing.T) {
 		"parsing [l:6]: missing '['",
 		"parsing [l:7]: too many '['",
 		"parsing [l:8]: unknown ssl keyword foo",
-		"parsing [l:9]: malformated line, filters can't be between filename and options!",
 		"parsing [l:10]: missing ']'",
 		"parsing [l:11]: ssl args out of '[]' for ssl-min-ver",
 		"parsing [l:12]: 'verify' : unknown verify method 'maybe', only 'none', 'optional', and 'required' are supported",
@@ -69,6 +68,29 @@ func TestBadCrtListLinesAreToldAndTheOthersRead(t *testing.T) {
 	}
 	if _, err := ParseLine("l", 1, strings.Repeat("y ", maxLineArgs+1)); err == nil || !strings.Contains(err.Error(), "too many args") {
 		t.Errorf("a line of 2049 words: %v", err)
+	}
+}
+
+func TestNamesBeforeTheBracketsAreWarnedOfAndDoNotCount(t *testing.T) {
+	line, err := ParseLine("l", 1, "x.pem a.b [verify none] c.d")
+	if err != nil || line.Warning() != "malformated line, filters can't be between filename and options!" || line.Format(false) != "x.pem [verify none] c.d" {
+		t.Errorf("%q, warning %q, %v", line.Format(false), line.Warning(), err)
+	}
+}
+
+func TestKeywordsThatCannotBeFollowedAreNamed(t *testing.T) {
+	for words, want := range map[string]string{
+		"allow-0rtt sigalgs ECDSA+SHA256 client-sigalgs RSA+SHA256":                                              "[sigalgs client-sigalgs allow-0rtt]",
+		"ciphersuites TLS_AES_128_GCM_SHA256":                                                                    "[ciphersuites]",
+		"ciphersuites TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256 ciphers kECDHE": "[]",
+	} {
+		line, err := ParseLine("l", 1, "x.pem ["+words+"]")
+		if got := fmt.Sprint(line.Options.Unfollowed()); err != nil || got != want {
+			t.Errorf("%s: %s, %v, want %s", words, got, err, want)
+		}
+	}
+	if words := (*Options)(nil).Unfollowed(); words != nil {
+		t.Errorf("no options: %q", words)
 	}
 }
 
@@ -93,6 +115,7 @@ func FuzzParseList(f *testing.F) {
 		for _, l := range lines {
 			l.Warning()
 			l.Load = nil // printed only in part
+			l.misplaced = false
 			if l.Options != nil && reflect.DeepEqual(*l.Options, Options{}) {
 				l.Options = nil // keywords without an effect that prints
 			}

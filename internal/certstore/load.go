@@ -47,6 +47,7 @@ type loaded struct {
 	files    []fileSum // every file that was looked at, in the order of paths
 	obsolete bool      // a kept version exists whose files have changed since
 	fromKept bool
+	dummy    bool // bundle was made here, see generate-dummy
 	notice   string
 	warning  string // one of HAProxy's
 	noIssuer string // why nothing can be stapled, which is an error under -c
@@ -136,11 +137,14 @@ func (l *loader) loadVersion(src *Source) loaded {
 
 func (r *reader) fromFiles(src *Source) loaded {
 	got := loaded{paths: paths{crt: src.File}}
-	if src.Attrs != nil && src.Attrs.GenerateDummy {
+	data, err := r.read(src.File)
+	if errors.Is(err, fs.ErrNotExist) && src.Attrs != nil && src.Attrs.GenerateDummy {
+		// HAProxy makes one anew at each start. What was committed since is in the file, and goes on serving here.
+		got.dummy = true
+		got.paths.key = src.keyPath()
 		got.bundle, got.err = cert.NewDummy(src.Attrs.KeyType, src.Attrs.Bits, src.Attrs.Curves)
 		return got
 	}
-	data, err := r.read(src.File)
 	if errors.Is(err, fs.ErrNotExist) && src.Attrs != nil && src.Attrs.ACME != "" {
 		got.paths.key = src.keyPath()
 		if got.paths.key != src.File {

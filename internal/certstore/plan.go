@@ -196,7 +196,7 @@ func (p *Plan) DeclareList(file, crtBase string, persist bool) ([]cert.Line, []e
 		line.Cert = WithBase(crtBase, line.Cert)
 		pos := fmt.Sprintf("%s:%d", file, line.N)
 		if text := line.Warning(); text != "" {
-			p.problem(&Source{Name: line.Cert, Pos: pos}, text, false)
+			p.problems = append(p.problems, Problem{Name: line.Cert, Pos: pos, Text: text, Warning: true})
 		}
 		added, err := p.declareLine(file, line, persist, pos, line.N)
 		if err != nil {
@@ -321,6 +321,10 @@ func (p *Plan) read() {
 		if it.err != nil {
 			p.problem(it.src, it.err.Error(), true)
 			it.bundle = old // the last good version goes on serving
+			continue
+		}
+		if it.dummy && old != nil {
+			it.bundle = old // a reload keeps the key that clients may have pinned
 			continue
 		}
 		if it.bundle = newestOCSP(it.bundle, old); old != nil && old.Equal(it.bundle) {

@@ -106,9 +106,6 @@ func (v *saver) target() (paths, bool) {
 		}
 		return v.beside(paths{crt: e.name, key: e.name}), true
 	}
-	if e.src.Attrs != nil && e.src.Attrs.GenerateDummy {
-		return paths{}, false
-	}
 	p := e.paths
 	p.crt = e.src.File
 	if e.src.explicit() {

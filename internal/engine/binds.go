@@ -97,6 +97,10 @@ func (b *builder) bindTLS(g *proxyGen, n *bindGen) {
 	}
 	n.tls, n.index = opts, cert.NewIndex(strict)
 	b.fill(g, n)
+	b.strictDefault(g, n)
+	for _, word := range opts.Unfollowed() {
+		b.diags.Notice(n.cfg.Pos, "'bind %s' : '%s' is accepted without effect.", n.cfg.Text, word)
+	}
 	if a := b.signer(g, n.cfg); a != nil {
 		forger := b.forger()
 		n.forge = func(name string, base *cert.Bundle) (*cert.Bundle, error) { return forger.Forge(a, name, base) }

@@ -120,6 +120,15 @@ func (b *builder) noCertificate(g *proxyGen, n *bindGen) {
 	b.diags.Add(config.LevelAlert, fmt.Sprintf("config : Proxy '%s': no SSL certificate specified for %s (use 'crt').", g.cfg.Name, where))
 }
 
+// strictDefault words what HAProxy says of a default-crt that strict-sni keeps from being one.
+func (b *builder) strictDefault(g *proxyGen, n *bindGen) {
+	explicit := func(use config.CrtUse) bool { return use.Kind == "default-crt" }
+	if n.index.StrictSNI() && slices.ContainsFunc(n.cfg.Crts, explicit) {
+		b.diags.Add(config.LevelWarning, fmt.Sprintf("config : Proxy '%s': both 'default-crt' and 'strict-sni' keywords are used in bind '%s' at [%s:%d], certificates won't be used as fallback (use 'crt' instead).",
+			g.cfg.Name, n.cfg.Text, n.cfg.Pos.File, n.cfg.Pos.Line))
+	}
+}
+
 func (b *builder) hadCrt(n *bindGen, g *proxyGen) bool { return len(n.cfg.Crts)+len(g.cfg.SSLFUse) > 0 }
 
 // addCrt puts the certificate, directory or bundle that a `crt` names into the index.
@@ -183,7 +192,14 @@ func (b *builder) listProblems(errs []error, pos config.Pos) {
 
 func (b *builder) addLines(n *bindGen, list string, lines []cert.Line) {
 	n.lists = append(n.lists, list)
+	told := map[string]bool{}
 	for _, line := range lines {
+		for _, word := range line.Options.Unfollowed() {
+			if !told[word] { // once for a list, however many lines say it
+				told[word] = true
+				b.diags.Notice(n.cfg.Pos, "'bind %s' : '%s' in crt-list '%s' line %d is accepted without effect.", n.cfg.Text, word, list, line.N)
+			}
+		}
 		b.trust(line.Options, n.cfg.Pos)
 		b.addEntry(n, n.lineEntry(list, line))
 	}
@@ -246,6 +262,12 @@ func (b *builder) addUses(g *proxyGen, n *bindGen) {
 func (b *builder) addEntry(n *bindGen, e *cert.Entry) {
 	if len(n.entries) == 0 {
 		e.Default = true // the first certificate answers when no name matches (surface 2.5)
+	}
+	if merged := e.Options.Merge(n.tls); e.Options != nil {
+		if _, _, err := merged.VersionRange(); err != nil {
+			b.diags.Add(config.LevelAlert, fmt.Sprintf("config : %v for bind '%s' at [%s:%d].", err, n.cfg.Text, n.cfg.Pos.File, n.cfg.Pos.Line))
+			return
+		}
 	}
 	n.entries = append(n.entries, &bindEntry{bind: n, entry: e})
 	if bundle := b.plan.certs.Bundle(e.Name); bundle != nil {

@@ -585,6 +585,13 @@ func (w *world) theirs(t *testing.T, program string, samples []string) *party {
 	if out, err := exec.Command(program, "-v").Output(); err == nil && strings.Contains(string(out), "version 2.") {
 		text = strings.ReplaceAll(text, " no-sni-auto", "") // there is no automatism before 3.3
 	}
+	runHAProxy(t, program, w, text, p.ready)
+	return p
+}
+
+// runHAProxy starts HAProxy on a configuration, until the test ends. ready is an address at which it listens then.
+func runHAProxy(t *testing.T, program string, w *world, text, ready string) {
+	t.Helper()
 	w.write(t, "haproxy.cfg", []byte(text))
 	var out strings.Builder
 	cmd := exec.Command(program, "-db", "-f", filepath.Join(w.dir, "haproxy.cfg"))
@@ -602,9 +609,9 @@ func (w *world) theirs(t *testing.T, program string, samples []string) *party {
 		}
 	})
 	for {
-		if c, err := net.DialTimeout("tcp", p.ready, patience); err == nil {
+		if c, err := net.DialTimeout("tcp", ready, patience); err == nil {
 			c.Close()
-			return p
+			return
 		}
 		select {
 		case <-ended:

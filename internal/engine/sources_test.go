@@ -323,3 +323,80 @@ func (e *edge) read(name string) string {
 	}
 	return string(text)
 }
+
+func TestWhatMeansLessThanItsAuthorThinksIsSaid(t *testing.T) {
+	e := newEdge(t, true)
+	e.certificate("a.pem", 1, "a.test")
+	e.file("list", "DIR/a.pem [allow-0rtt] a.test !b.test\nDIR/a.pem [allow-0rtt] c.test\nDIR/a.pem x.test [verify none]\n")
+	diags := e.load(base + "frontend f\n    bind 127.0.0.1:1 ssl strict-sni default-crt DIR/a.pem crt-list DIR/list sigalgs RSA+SHA256\n")
+	for _, row := range []struct {
+		level string
+		text  string
+	}{
+		{config.LevelWarning, "crt-list: negative filters on crt-list line \"DIR/a.pem\" without a positive wildcard filter won't do anything!"},
+		{config.LevelWarning, "malformated line, filters can't be between filename and options!"},
+		{config.LevelWarning, "both 'default-crt' and 'strict-sni' keywords are used in bind '127.0.0.1:1' at [test.cfg:7], certificates won't be used as fallback (use 'crt' instead)."},
+		{config.LevelNotice, "'allow-0rtt' in crt-list 'DIR/list' line 1 is accepted without effect."},
+		{config.LevelNotice, "'sigalgs' is accepted without effect."},
+	} {
+		text := strings.ReplaceAll(row.text, "DIR", e.dir)
+		count := 0
+		for _, d := range diags {
+			if d.Level == row.level && strings.Contains(d.Text, text) {
+				count++
+			}
+		}
+		if count != 1 {
+			t.Errorf("%q is said %d times, want once, in %v", text, count, diags)
+		}
+	}
+	if diags.HasErrors() {
+		t.Errorf("errors: %v", diags)
+	}
+}
+
+func TestALineThatLeavesNoVersionIsAnError(t *testing.T) {
+	e := newEdge(t, false)
+	e.certificate("a.pem", 1, "a.test")
+	e.file("list", "DIR/a.pem\nDIR/a.pem [ssl-min-ver TLSv1.3] a.test\n")
+	diags := e.load(base + "frontend f\n    bind 127.0.0.1:1 ssl ssl-max-ver TLSv1.2 crt-list DIR/list\n")
+	if !diags.HasErrors() || !strings.Contains(fmt.Sprint(diags), "all SSL/TLS versions are disabled for bind '127.0.0.1:1' at [test.cfg:7].") {
+		t.Errorf("got %v", diags)
+	}
+}
+
+func TestADummyServesUntilACommitAndAcrossReloads(t *testing.T) {
+	e := newEdge(t, false)
+	addr := freePort(t)
+	cfg := "crt-store s\n    load crt DIR/later.pem alias later generate-dummy on keytype ECDSA curves P-256\n" + base + fmt.Sprintf("frontend f\n    bind %s ssl crt @s/later\n", addr)
+	e.mustApply(cfg)
+	e.run()
+	shown := func() string {
+		t.Helper()
+		s, err := handshake(addr, &tls.Config{ServerName: "later.test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.PeerCertificates[0].SerialNumber.String()
+	}
+	dummy := shown()
+	e.mustApply(cfg)
+	if again := shown(); again != dummy {
+		t.Errorf("a reload shows serial %s, before it was %s", again, dummy)
+	}
+	if _, _, err := e.store.Set("@s/later", bundle(t, 9, "later.test"), "test"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.store.Commit("@s/later", "test", nil); err != nil {
+		t.Fatal(err)
+	}
+	// Another process reads what was committed.
+	next := newEdge(t, false)
+	next.dir = e.dir
+	other := freePort(t)
+	next.mustApply(strings.ReplaceAll(cfg, addr, other))
+	next.run()
+	if n := serialOf(t, other, "later.test"); n != 9 {
+		t.Errorf("the next start shows serial %d, want the committed 9", n)
+	}
+}
