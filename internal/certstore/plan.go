@@ -431,7 +431,7 @@ func (p *Plan) forget() {
 	p.managed = p.Managed()
 	p.items, p.order, p.todo, p.lists, p.dirs = nil, nil, nil, nil, nil
 	l := p.loader
-	l.overlay, l.kept, l.facts, l.dirs, l.responses, l.parser = nil, nil, nil, nil, nil, cert.Parser{}
+	l.overlay, l.kept, l.facts, l.dirs, l.responses, l.parser = nil, nil, nil, nil, nil, new(cert.Parser)
 }
 
 // adopt puts the plan's content in place and returns the bundles that differ from what the plan told.

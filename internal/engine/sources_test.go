@@ -110,7 +110,7 @@ func TestAClientWithoutACommonProtocolGoesOnWithoutALPN(t *testing.T) {
 	addr := freePort(t)
 	e.mustApply(fmt.Sprintf(base+"frontend f\n    bind %s ssl crt DIR/a.pem alpn http/1.1\n", addr))
 	e.run()
-	for offered, want := range map[string]string{"acme-tls/1": "", "h2": "", "http/1.1": "http/1.1"} {
+	for offered, want := range map[string]string{"http/1.0": "", "h2": "", "http/1.1": "http/1.1"} {
 		s, err := handshake(addr, &tls.Config{ServerName: "a.test", NextProtos: []string{offered}})
 		if err != nil || s.NegotiatedProtocol != want {
 			t.Errorf("offered %s: got %q, %v, want %q", offered, s.NegotiatedProtocol, err, want)

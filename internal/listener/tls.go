@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"gatehouse/internal/cert"
@@ -91,12 +92,15 @@ func (s *server) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		}
 		cfg = s.verifying(cfg, e, inst, w)
 	}
-	return withoutStrangers(cfg, hello), nil
+	return s.withoutStrangers(cfg, hello), nil
 }
 
-// withoutStrangers lets a client go on without ALPN when it knows none of our protocols, as HAProxy does: crypto/tls would end the handshake with
-// no_application_protocol (RFC 7301 section 3.2).
-func withoutStrangers(cfg *tls.Config, hello *tls.ClientHelloInfo) *tls.Config {
+// withoutStrangers lets a client go on without ALPN when it speaks HTTP but in none of our versions, as HAProxy does: crypto/tls would end the handshake
+// with no_application_protocol (RFC 7301 section 3.2). That stays the end of clients that came for another protocol (threat T05).
+func (s *server) withoutStrangers(cfg *tls.Config, hello *tls.ClientHelloInfo) *tls.Config {
+	if !slices.ContainsFunc(hello.SupportedProtos, func(p string) bool { return p == "h2" || strings.HasPrefix(p, "http/") }) {
+		return cfg
+	}
 	if len(cfg.NextProtos) == 0 || len(hello.SupportedProtos) == 0 ||
 		slices.ContainsFunc(hello.SupportedProtos, func(p string) bool { return slices.Contains(cfg.NextProtos, p) }) {
 		return cfg
