@@ -280,7 +280,7 @@ func (s *Store) reread(name string) {
 	if e == nil || e.src == nil || s.settle((&saver{Store: s, entry: e, bundle: e.bundle}).touches()...) != nil {
 		return
 	}
-	l := &loader{host: s.o.Host, rules: s.rules, issuers: s.issuers, standIn: s.temporary, kept: s.keptOf(name), now: s.o.Now}
+	l := &loader{host: s.o.Host, rules: s.rules, issuers: s.issuers, standIn: s.temporary, kept: s.keptOf(name), now: s.o.Now, parser: s.rules.parser()}
 	got := l.load(e.src)
 	got.bundle = newestOCSP(got.bundle, e.bundle) // one that was fetched is in no file of the certificate
 	if got.obsolete {

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+
 	"gatehouse/internal/cert"
 	"gatehouse/internal/config"
 	"gatehouse/internal/host"
@@ -53,6 +55,6 @@ func (b *builder) passphrase() func(file string) ([]byte, error) {
 	if len(command) == 0 || !ok {
 		return nil
 	}
-	ctx := b.ctx
+	ctx := context.WithoutCancel(b.ctx) // an edited file is read again long after the plan; each question has its own end
 	return func(file string) ([]byte, error) { return asker.AskPassphrase(ctx, command, file) }
 }
