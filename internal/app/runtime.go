@@ -44,6 +44,7 @@ func (r processFace) Info() *stats.Info {
 		MemUsed: int64(mem.HeapInuse + mem.StackInuse), MemAlloc: int64(mem.Sys - mem.HeapReleased),
 		Tasks: int64(rt.NumGoroutine()), IdlePercent: 100,
 	}
+	i.NotOnDisk = int64(r.h.store.Unsaved())
 	r.h.eng.FillInfo(i)
 	return i
 }

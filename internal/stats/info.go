@@ -20,6 +20,8 @@ type Info struct {
 	Start       time.Time
 	BootTime    time.Duration
 
+	NotOnDisk int64 // certificates and files that the disk has not taken yet
+
 	MemUsed, MemAlloc                   int64 // bytes
 	UlimitN, Maxsock, Maxconn, HardMax  int64
 	CurrConns, CumConns, CumReq         int64
@@ -211,6 +213,9 @@ func (i *Info) rest(l *infoList) {
 	l.u64("PatternsAdded", "MGPV", i.PatternsAdded, "patterns of ACLs and maps added")
 	l.u64("PatternsFreed", "MGPV", 0, "patterns of ACLs and maps removed")
 	l.u32("NbThreadGroups", "CGSV", 1, "groups of threads")
+	if i.NotOnDisk > 0 { // ours, and only when there is something to say
+		l.u32("NotOnDisk", "MGPV", i.NotOnDisk, "certificates and files that serve and are not on disk yet")
+	}
 }
 
 // AppendText appends "NAME: VALUE" and LF, with desc and the description behind it.
