@@ -84,7 +84,7 @@ func giveFilesOf(t testing.TB, work, text string) {
 				if strings.HasSuffix(name, "/") {
 					err = errors.Join(os.MkdirAll(filepath.Join(work, name), 0o755), os.WriteFile(filepath.Join(work, name, "www.pem"), b.FilePEM(true), 0o600))
 				} else if !strings.Contains(line, " acme ") {
-					err = os.WriteFile(filepath.Join(work, name), b.FilePEM(true), 0o600)
+					err = errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(work, name)), 0o755), os.WriteFile(filepath.Join(work, name), b.FilePEM(true), 0o600))
 				}
 			case "ca-file":
 				err = os.WriteFile(filepath.Join(work, filepath.Base(name)), b.CertPEM(), 0o600)

@@ -134,7 +134,7 @@ func (s *Store) pay(name string) bool {
 func (s *Store) paid(e *entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e.unsaved, e.disk = false, ""
+	e.unsaved, e.disk = false, "" // the files hold it, or something of their own
 	delete(s.debts, e.name)
 }
 

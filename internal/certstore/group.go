@@ -460,15 +460,20 @@ func (v *saver) unkeepIn(dir string) ([]redoFile, error) {
 
 // publishGroup makes all of it serve.
 func (s *Store) publishGroup(savers []*saver, by string) {
+	skipped := map[*saver]bool{}
 	for _, v := range savers {
 		s.first(v.entry, false)
+		skipped[v] = v.bundle != nil && v.skipped()
 	}
 	s.mu.Lock()
 	s.seq++
 	for _, v := range savers {
 		e := v.entry
 		if v.bundle != nil {
-			e.bundle, e.seq, e.unsaved, e.disk = v.bundle, s.seq, v.unsaved, v.disk
+			e.bundle, e.seq, e.unsaved = v.bundle, s.seq, v.unsaved
+			if !skipped[v] {
+				e.disk = v.disk
+			}
 			e.recorded = true
 			s.oweLocked(e, v.reason, false)
 		}

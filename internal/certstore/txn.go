@@ -187,9 +187,13 @@ func (s *Store) commit(e *entry, b *cert.Bundle, by string, dot func()) (warning
 		s.emit(event.CertUnsaved, "alert", e.name, fmt.Sprintf("certificate '%s' was not changed: %v", e.name, err))
 		return nil, err
 	}
+	skipped := v.skipped()
 	s.mu.Lock()
 	s.seq++
-	e.bundle, e.seq, e.unsaved, e.disk = b, s.seq, v.unsaved, v.disk
+	e.bundle, e.seq, e.unsaved = b, s.seq, v.unsaved
+	if !skipped { // otherwise the files are what they were
+		e.disk = v.disk
+	}
 	e.recorded = true
 	s.oweLocked(e, v.reason, v.passing)
 	s.mu.Unlock()

@@ -293,8 +293,8 @@ func (s *Store) reread(name string) {
 	case got.err == nil && (got.bundle.Temporary() || sameServed(e.bundle, got.bundle)):
 		s.untell("file " + name)
 		return
-	case got.err == nil && e.unsaved && e.disk == sum:
-		return // memory is newer
+	case got.err == nil && e.disk == sum:
+		return // the files are as they were when something newer came: a debt, or persist off
 	}
 	err := got.err
 	if err == nil {

@@ -196,6 +196,37 @@ func TestAnEditBetweenReadingAndWatchingIsNotMissed(t *testing.T) {
 	r.serves("a.example", edit)
 }
 
+func TestAnEditBackToWhatTheFileHeldBeforeACommitIsRead(t *testing.T) {
+	w := historyWorld(t)
+	old, next := newPair(t, "a.example"), newPair(t, "a.example")
+	w.write("one.pem", old.pem())
+	r := watchWorld(t, w)
+	r.mustDeploy(w.path("one.pem"), next.pem())
+	r.told()
+	r.rest()
+	w.write("one.pem", old.pem())
+	r.told()
+	r.rest()
+	r.serves("a.example", old)
+}
+
+func TestATouchedFileDoesNotUndoACommitUnderPersistOff(t *testing.T) {
+	w := historyWorld(t)
+	w.persist = false
+	old, next, edit := newPair(t, "a.example"), newPair(t, "a.example"), newPair(t, "a.example")
+	w.write("one.pem", old.pem())
+	r := watchWorld(t, w)
+	r.mustDeploy(w.path("one.pem"), next.pem())
+	w.write("one.pem", old.pem())
+	r.told()
+	r.rest()
+	r.serves("a.example", next)
+	w.write("one.pem", edit.pem())
+	r.told()
+	r.rest()
+	r.serves("a.example", edit)
+}
+
 func TestWatchOffReadsNothing(t *testing.T) {
 	w := historyWorld(t)
 	w.write("one.pem", newPair(t, "a.example").pem())
