@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -180,6 +181,9 @@ func (c *Conn) First(pool *Pool) (*Buffer, int, error) {
 	if err := c.armRead(); err != nil {
 		return nil, 0, err
 	}
+	// Whoever waits here has just sent what the other side has to answer. On a busy edge the answer comes while others have their turn:
+	// looking at once would find nothing, and cost a call, a park and a round through the poller. That was a tenth of a request's CPU.
+	runtime.Gosched()
 	if c.io == nil {
 		n, err := c.nc.Read(c.one[:])
 		if n == 0 {
