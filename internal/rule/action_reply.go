@@ -58,8 +58,10 @@ func bindReply(kind VerdictKind, usual ...int) func(*ruleParser) (actionFunc, er
 			return nil, err
 		}
 		return func(s *stream.Stream, env Env) Verdict {
-			if p.at == atResponse { // the server's is dropped before ours is made, so that samples find nothing of it
+			if p.at == atResponse { // the server's is dropped before ours is made, so that samples find nothing of it but its version
+				major, minor := s.Res.Major, s.Res.Minor
 				s.Res.Reset()
+				s.Res.Major, s.Res.Minor = major, minor
 			}
 			reply := r.reply(s, env)
 			return Verdict{Kind: kind, Reply: reply, Status: r.status}

@@ -270,14 +270,14 @@ func bindHeaderNames(of message) func(args) (source, error) {
 			sep = ","
 		}
 		return source{one: func(s *stream.Stream, _ Env) (Value, bool) {
-			b, any := s.Work(), false
+			b := s.Work()
 			for line := range allLines(s, of == ofResponse) {
 				if len(b) > 0 {
 					b = append(b, sep[0])
 				}
-				b, any = append(b, line.Name...), true
+				b = append(b, line.Name...)
 			}
-			return text(s.Return(b)), s.HTTP && any
+			return text(s.Return(b)), s.HTTP && (of == ofRequest || s.Res.Status > 0) // a head without fields has no names, which is a value
 		}}, nil
 	}
 }

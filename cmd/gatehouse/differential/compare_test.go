@@ -26,10 +26,10 @@ func want(head string) string {
 }
 
 // compare tells how what we did differs from what haproxy did, "" when it does not beyond what is allowed for its version.
-func compare(version string, theirs, ours outcome) string {
+func compare(version, config string, theirs, ours outcome) string {
 	var b strings.Builder
 	check := func(i int, what string, a, o []message) {
-		if x, y := write(leveled(version, a)), write(leveled(version, o)); x != y {
+		if x, y := write(leveled(version, config, a)), write(leveled(version, config, o)); x != y {
 			fmt.Fprintf(&b, "%s %d\n%s", what, i, lineDiff(x, y))
 		}
 	}
@@ -37,7 +37,7 @@ func compare(version string, theirs, ours outcome) string {
 		check(i, "answer", theirs.answers[i], ours.answers[i])
 		check(i, "forwarded", theirs.forwarded[i], ours.forwarded[i])
 	}
-	if x, y := logLines(version, theirs.logs), logLines(version, ours.logs); x != y {
+	if x, y := logLines(version, config, theirs.logs), logLines(version, config, ours.logs); x != y {
 		fmt.Fprintf(&b, "log lines\n%s", lineDiff(x, y))
 	}
 	return b.String()
@@ -63,12 +63,12 @@ func lineDiff(a, o string) string {
 }
 
 // logLines are the lines in order of their content: one may be written after the next connection's request began.
-func logLines(version string, lines []string) string {
+func logLines(version, config string, lines []string) string {
 	plain := make([]string, 0, len(lines))
 	for _, l := range lines {
 		l = logLine(l)
 		for _, d := range differences {
-			if d.line != nil && d.applies(version) {
+			if d.line != nil && d.applies(version, config) {
 				l = d.line(l)
 			}
 		}
@@ -102,7 +102,7 @@ var (
 func normal(text string) string { return localPort.ReplaceAllString(text, "$1:PORT") }
 
 // leveled removes what may differ from haproxy of that version.
-func leveled(version string, list []message) []message {
+func leveled(version, config string, list []message) []message {
 	var kept []message
 	for _, m := range list {
 		if again(kept, m) {
@@ -115,7 +115,7 @@ func leveled(version string, list []message) []message {
 		}
 		m.body = normal(m.body)
 		for _, d := range differences {
-			if d.message != nil && d.applies(version) {
+			if d.message != nil && d.applies(version, config) {
 				d.message(&m)
 			}
 		}
@@ -134,7 +134,9 @@ func again(seen []message, m message) bool {
 	return false
 }
 
-func (d difference) applies(version string) bool { return d.until == "" || !atLeast(version, d.until) }
+func (d difference) applies(version, config string) bool {
+	return (d.until == "" || !atLeast(version, d.until)) && (d.where == nil || d.where.MatchString(config))
+}
 
 func atLeast(version, since string) bool {
 	var a, b, c, d int

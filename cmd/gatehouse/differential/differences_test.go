@@ -15,6 +15,7 @@ type difference struct {
 	message func(*message)      // brings both sides' messages to the same text
 	line    func(string) string // the same for a log line
 	again   string              // messages that begin so count once
+	where   *regexp.Regexp      // only in configurations that have this; nil: in all
 }
 
 var differences = []difference{
@@ -29,6 +30,8 @@ var differences = []difference{
 	{until: "3.0", why: "control characters of expressions were percent-encoded in bodies", message: encodedBody},
 	{until: "3.0", why: "an empty item of a log format kept the blanks on both its sides", line: oneBlank},
 	{until: "3.0", why: "an answer in the stead of the server's had no %Tr", line: ownTr},
+	{until: "3.4", why: "res.ver was empty in the text of an answer in the stead of the server's", message: noText,
+		where: regexp.MustCompile(`http-response return .*lf-string .*%\[res\.ver`)},
 	{why: "how many connections to a server requests of one client take is each program's own", again: "PROXY "},
 	{why: "an HTTP/1.0 client gets no chunks: HAProxy sends chunks of 1.1", message: oldClient},
 }
@@ -156,6 +159,15 @@ func encodedBody(m *message) {
 }
 
 var controlCode = regexp.MustCompile(`%([01][0-9A-F]|7F)|[\x00-\x1f\x7f]`)
+
+// noText takes the text and its length from an answer of the program's own.
+func noText(m *message) {
+	if m.asked.method == "" || m.field("content-type") != "text/plain" {
+		return
+	}
+	m.body = ""
+	m.framing = slices.DeleteFunc(m.framing, func(f string) bool { return strings.HasPrefix(f, "content-length: ") })
+}
 
 // oneBlank makes one of two.
 func oneBlank(text string) string { return strings.ReplaceAll(text, "  ", " ") }

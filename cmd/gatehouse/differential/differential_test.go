@@ -34,7 +34,7 @@ func TestForwardsAnswersAndLogsAsHAProxy(t *testing.T) {
 	ours := play(t, buildGatehouse(t), cases)
 	failed := 0
 	for i, c := range cases {
-		diff := compare(version, theirs[i], ours[i])
+		diff := compare(version, c.config(), theirs[i], ours[i])
 		if diff == "" {
 			continue
 		}
