@@ -141,6 +141,7 @@ func (h *house) Run(ctx context.Context) error {
 	wings.Go(func() { acmeErr = h.acme.Run(ctx) })
 	wings.Go(func() { _ = h.store.Run(ctx) }) // its error is that of ctx
 	wings.Go(func() { _ = h.ocsp.Run(ctx) })  // returns nil
+	wings.Go(func() { tidyMemory(ctx) })
 	err := h.eng.Run(ctx)
 	stop()
 	wings.Wait()

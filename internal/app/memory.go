@@ -1,11 +1,13 @@
 package app
 
 import (
+	"context"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
+	"time"
 )
 
 // heapFloor is up to which size the heap grows before garbage is collected, in bytes. An edge lives in a few MiB and makes all its
@@ -50,3 +52,49 @@ func gcPercent(live uint64) int {
 
 // returnMemory gives what reading a configuration left behind back to the system, in the background.
 func returnMemory() { go debug.FreeOSMemory() }
+
+// settling is how often the process looks whether it has come to rest.
+const settling = 15 * time.Second
+
+// tidyMemory gives memory back to the system whenever the process has come to rest, until ctx is done. What a burst of handshakes left
+// behind would otherwise stay: the collector runs when the heap has doubled, or after two minutes, and returns pages later still.
+func tidyMemory(ctx context.Context) {
+	allocs := [1]metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	tick := time.NewTicker(settling)
+	defer tick.Stop()
+	var r rest
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		metrics.Read(allocs[:])
+		if r.worthwhile(allocs[0].Value.Uint64()) {
+			debug.FreeOSMemory()
+		}
+	}
+}
+
+// rest tells when a process has come to rest after it had worked.
+type rest struct {
+	last uint64 // allocated in all when it was looked at last
+	tidy uint64 // when memory was given back last
+}
+
+// Allocations, in bytes: less than restful between two looks is rest, and less than garbage since the last time is not worth a collection.
+const (
+	restful = 1 << 20
+	garbage = 16 << 20
+)
+
+// worthwhile is told how much was allocated since the process began.
+func (r *rest) worthwhile(allocated uint64) bool {
+	quiet := allocated-r.last < restful
+	r.last = allocated
+	if !quiet || allocated-r.tidy < garbage {
+		return false
+	}
+	r.tidy = allocated
+	return true
+}

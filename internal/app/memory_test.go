@@ -16,3 +16,27 @@ func TestCollectorWaitsForTheFloorAndNoLonger(t *testing.T) {
 		}
 	}
 }
+
+func TestMemoryIsGivenBackOnceTheProcessRests(t *testing.T) {
+	const mib = 1 << 20
+	var r rest
+	for i, step := range []struct {
+		allocated uint64
+		want      bool
+	}{
+		{5 * mib, false},        // it works
+		{5*mib + 1000, false},   // it rests, but there is little to collect
+		{100 * mib, false},      // a burst
+		{180 * mib, false},      // goes on
+		{180*mib + 1000, true},  // over
+		{180*mib + 2000, false}, // it was done already
+		{190 * mib, false},
+		{190*mib + 1000, false}, // not enough since
+		{200 * mib, false},
+		{200*mib + 1000, true},
+	} {
+		if got := r.worthwhile(step.allocated); got != step.want {
+			t.Errorf("step %d, %d bytes: %v, want %v", i, step.allocated, got, step.want)
+		}
+	}
+}
