@@ -39,13 +39,13 @@ var suites = []suite{
 	{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA, "DES-CBC3-SHA", "RSA", "RSA", "3DES", 112, "SHA1"},
 }
 
-// DefaultSuites are offered up to TLS 1.2 where no `ciphers` chooses, as OpenSSL's default would, RSA key exchange as the last resort. Those with
-// SHA-256 in CBC mode are left out: crypto/tls does not hide their padding from timing.
+// DefaultSuites are offered up to TLS 1.2 where no `ciphers` chooses: those with forward secrecy (threat T09). OpenSSL's default has RSA key
+// exchange too, which `ciphers` can name. Suites with SHA-256 in CBC mode are left out: crypto/tls does not hide their padding from timing.
 var DefaultSuites = defaultSuites()
 
 func defaultSuites() (ids []uint16) {
 	for _, s := range suites {
-		if s.en != "3DES" && s.mac != "SHA256" {
+		if s.kx != "RSA" && s.en != "3DES" && s.mac != "SHA256" {
 			ids = append(ids, s.id)
 		}
 	}

@@ -125,9 +125,10 @@ func TestTheCiphersOfTheBindLineDecideWhetherAClientCanDoECDSA(t *testing.T) {
 	root := w.issue(t, nil, name("Root"), func(c *x509.Certificate) { c.IsCA = true })
 	w.save(t, "ecdsa.pem", w.issue(t, root, name("one.test"), names), true)
 	w.save(t, "rsa.pem", w.issueRSA(t, root, name("one.test"), names), true)
-	both, onlyRSA := freePort(t), freePort(t)
+	both, onlyRSA, exchange := freePort(t), freePort(t), freePort(t)
 	e.mustApply(fmt.Sprintf(base+"frontend f\n    bind %s ssl crt DIR/ecdsa.pem crt DIR/rsa.pem ssl-max-ver TLSv1.2\n"+
-		"    bind %s ssl crt DIR/ecdsa.pem crt DIR/rsa.pem ssl-max-ver TLSv1.2 ciphers aRSA\n", both, onlyRSA))
+		"    bind %s ssl crt DIR/ecdsa.pem crt DIR/rsa.pem ssl-max-ver TLSv1.2 ciphers aRSA\n"+
+		"    bind %s ssl crt DIR/ecdsa.pem crt DIR/rsa.pem ssl-max-ver TLSv1.2 ciphers ECDHE:kRSA\n", both, onlyRSA, exchange))
 	e.run()
 	for _, row := range []struct {
 		addr   string
@@ -136,7 +137,7 @@ func TestTheCiphersOfTheBindLineDecideWhetherAClientCanDoECDSA(t *testing.T) {
 	}{
 		{both, nil, x509.ECDSA}, {onlyRSA, nil, x509.RSA},
 		{both, []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}, x509.RSA},
-		{both, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}, x509.RSA}, // kRSA alone: OpenSSL's default has it too
+		{exchange, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}, x509.RSA}, // RSA key exchange has to be named
 	} {
 		s, err := handshake(row.addr, &tls.Config{ServerName: "one.test", CipherSuites: row.suites, MaxVersion: tls.VersionTLS12})
 		if err != nil {

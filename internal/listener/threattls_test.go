@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,6 +162,11 @@ func TestThreat_T05(t *testing.T) {
 // TestThreat_T09: what a bind line offers without any word of the configuration: TLS 1.2 with forward secrecy and authenticated encryption, and TLS 1.3; no key of
 // tickets serves longer than two days (TestTicketKeysRotateDaily).
 func TestThreat_T09(t *testing.T) {
+	for _, s := range cert.DefaultSuites {
+		if name := tls.CipherSuiteName(s); !strings.HasPrefix(name, "TLS_ECDHE_") {
+			t.Errorf("%s is offered by default", name) // whatever the kind of certificate
+		}
+	}
 	a := newAuthority(t, "ca")
 	r := start(t, Options{TLS: &cert.Options{}, Index: index(false, a.bundle(t, "a.test")), Tickets: NewTickets()})
 	var all []uint16
