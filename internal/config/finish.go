@@ -69,6 +69,7 @@ func (p *parser) finishProxy(px *Proxy) {
 	p.backendTargets(px, fe)
 	p.finishCapture(px)
 	p.finishFilters(px)
+	p.finishProtocols(px)
 	p.serverTargets(px)
 	p.serverTracks(px)
 	p.cookiesInTCP(px, be)
@@ -76,6 +77,20 @@ func (p *parser) finishProxy(px *Proxy) {
 	for _, d := range st.dupServers {
 		p.late(LevelAlert, d[0].Pos, "parsing [%s:%d] : %s '%s', another server named '%s' was already defined at line %d, please use distinct names.",
 			d[0].Pos.File, d[0].Pos.Line, typeName(px), px.Name, d[0].Name, d[1].Pos.Line)
+	}
+}
+
+// finishProtocols refuses what a bind line cannot speak in the section's mode, and tells of the protocol that is named but not offered.
+func (p *parser) finishProtocols(px *Proxy) {
+	for _, b := range px.Binds {
+		if b.Proto != "" && b.Proto != map[string]string{"http": "h1", "tcp": "none"}[px.Mode] {
+			p.late(LevelAlert, b.Pos, "%s '%s' : MUX protocol '%s' is not usable for 'bind %s' at [%s:%d].", typeName(px), px.Name, b.Proto, b.Text, b.Pos.File, b.Pos.Line)
+		}
+		for _, x := range b.TLS {
+			if px.Mode == "http" && x.Name == "alpn" && slices.Contains(strings.Split(strings.Join(x.Args, ","), ","), "h2") {
+				p.late(LevelNotice, b.Pos, "parsing [%s:%d] : 'bind %s' : 'alpn' names 'h2', which is not offered: HTTP/2 is not supported yet.", b.Pos.File, b.Pos.Line, b.Text)
+			}
+		}
 	}
 }
 

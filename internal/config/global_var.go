@@ -9,6 +9,14 @@ type GlobalVar struct {
 	Words []string // what follows
 }
 
+// Action is the keyword of the line.
+func (v GlobalVar) Action() string {
+	if v.Fmt {
+		return "set-var-fmt"
+	}
+	return "set-var"
+}
+
 func (p *parser) globalVar(s *statement) {
 	v := GlobalVar{Pos: s.pos, Fmt: s.arg(0) == "set-var-fmt", Name: s.arg(1)}
 	if v.Name == "" || s.arg(2) == "" {

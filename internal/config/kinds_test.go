@@ -186,7 +186,7 @@ func TestConfigurationsOfATLSEdge(t *testing.T) {
 	for _, e := range edges {
 		t.Run(e.name, func(t *testing.T) {
 			c, diags := parseText(e.text)
-			if len(diags) > 0 {
+			if diags.HasErrors() || diags.HasWarnings() {
 				t.Fatalf("a clean configuration was not: %s", printDiags(diags))
 			}
 			e.check(t, c)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"strings"
 
 	"gatehouse/internal/config"
@@ -55,4 +56,27 @@ func (e *Engine) ShowVar(name string) (kind, text string, found bool) {
 		return kind, "(undisplayable)", true
 	}
 	return kind, "<" + text + ">", true
+}
+
+// SetVar sets a variable of scope proc, as "set var" of a stats socket does: text is an expression or a format that needs no connection.
+// Errors have HAProxy's texts.
+func (e *Engine) SetVar(name, text string, format bool) error {
+	g := e.gen.Load()
+	if g == nil {
+		return errors.New("nothing is served yet")
+	}
+	var diags config.Diags
+	b := &builder{e: e, cfg: g.cfg, diags: &diags, last: g, host: hostname(), plan: &plan{generation: generation{cfg: g.cfg, byName: g.byName, tables: g.tables}}}
+	c := b.compiler(&config.Proxy{Kind: "frontend", Name: "CLI"})
+	c.ReadFile, c.Patterns = nil, nil
+	c.Servers = func(backend, server string) bool {
+		p := g.byName[backend]
+		return p != nil && p.servers != nil && p.servers.Server(server) != nil
+	}
+	set, err := c.CommandVar(config.GlobalVar{Name: name, Words: []string{text}, Fmt: format})
+	if err != nil {
+		return errors.New(rule.Alone(err))
+	}
+	set(e.env())
+	return nil
 }

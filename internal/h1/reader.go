@@ -113,7 +113,7 @@ func (r *Reader) begin() {
 		r.end = copy(r.buf.B, r.buf.B[r.pos:r.end])
 		r.pos = 0
 	}
-	r.base = 0
+	r.base, r.size = 0, 0
 	r.body, r.left, r.chunk, r.overhead = stream.BodyNone, 0, chunkSize, 0
 	r.trailers = r.trailers[:0]
 }

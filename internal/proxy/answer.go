@@ -104,6 +104,9 @@ func (x *exchange) write(body []byte) {
 	s := &x.s
 	res := &s.Res
 	x.own = true
+	if s.Log.BytesIn == 0 {
+		s.Log.BytesIn = int64(x.cl.in.HeadSize()) // it went to no server, but it came
+	}
 	if !x.drained() {
 		x.keep = false
 	}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -110,6 +111,34 @@ func TestRedirectLinesFollowTheStatisticsPage(t *testing.T) {
 			if out := e.dial().send("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").rest(); !strings.HasPrefix(out, want) {
 				t.Errorf("%s, in the backend %v: got %q, want %q", path, atBackend, out, want)
 			}
+		}
+	}
+}
+
+// TestBytesOfOwnAnswers: what a rule answers counts no bytes to the client, the statistics page does; the request counts in any case. So
+// does HAProxy 3.4.
+func TestBytesOfOwnAnswers(t *testing.T) {
+	c, lines := rules(t, "deny if { path /denied }")
+	page := &StatsPage{URI: "/stats", Answer: func(*StatsVisit) *stream.Reply { return &stream.Reply{Status: 200, Body: []byte("page")} }}
+	e := newEdge(t, "127.0.0.1:1", func(o *setup) {
+		o.f.HTTPRequest, o.f.Stats, o.format = c.HTTPRequest(lines, c.ACLs(nil)), page, "%ST %U %B"
+	})
+	p := e.dial()
+	for _, path := range []string{"/denied", "/stats"} {
+		request := "GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n"
+		p.send(request)
+		head := p.head()
+		want, body := "403 "+strconv.Itoa(len(request))+" 0", len("page")
+		if path == "/stats" {
+			p.take(body)
+			want = "200 " + strconv.Itoa(len(request)) + " " + strconv.Itoa(len(head)+body)
+		} else if _, length, ok := strings.Cut(strings.ToLower(head), "content-length: "); ok {
+			length, _, _ = strings.Cut(length, "\r")
+			n, _ := strconv.Atoi(length)
+			p.take(n)
+		}
+		if l := e.logged(); l != want {
+			t.Errorf("%s: got %q, want %q", path, l, want)
 		}
 	}
 }

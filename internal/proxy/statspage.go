@@ -57,6 +57,7 @@ func (x *exchange) showStats(p *StatsPage, atBackend bool) bool {
 	}
 	x.term('L', 'R')
 	x.emit(p.Answer(v), true)
+	x.own = false // a service of HAProxy's, whose bytes count
 	return true
 }
 

@@ -252,6 +252,9 @@ func (c *Compiler) unknownAction(word string, pos config.Pos, in scope, at place
 	for _, k := range known {
 		if base, _, _ := strings.Cut(k, "(*)"); base == name || strings.HasSuffix(k, "(*)") && base == "track-sc" && strings.HasPrefix(name, base) {
 			text = fmt.Sprintf("config : parsing [%s:%d] : '%s %s' is not supported.", pos.File, pos.Line, in.name, word)
+			if base == "do-resolve" {
+				text = fmt.Sprintf("config : parsing [%s:%d] : '%s %s' needs resolvers, which are not supported.", pos.File, pos.Line, in.name, word)
+			}
 			break
 		}
 	}

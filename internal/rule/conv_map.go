@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -38,6 +39,9 @@ func mapConverters() []converter {
 
 // mapView is the view of the map that the first argument names.
 func mapView(a args, m pattern.Method, out stream.Kind) (*pattern.View, error) {
+	if a.c.Running {
+		return nil, errors.New("map: cannot load map at runtime")
+	}
 	ref, err := a.c.fileSet(a.str(0), pattern.Map, true)
 	if err != nil {
 		return nil, err

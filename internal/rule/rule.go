@@ -82,6 +82,7 @@ type Compiler struct {
 	DefaultBackend string                            // default_backend of the section, for fe_defbe
 	// Limits are the filters that set-bandwidth-limit brings into force, made by Bandwidths.
 	Limits          []*Bandwidth
+	Running         bool                                // compiled for a command while traffic flows: files of patterns can't be loaded any more
 	NoDelay         bool                                // there is no tcp-request inspect-delay
 	NoResponseDelay bool                                // there is no tcp-response inspect-delay
 	Keys            *JWTKeys                            // shared by the compilers of one generation; nil makes its own

@@ -131,6 +131,9 @@ func (t *Table) AppendKey(dst []byte, v stream.Value) ([]byte, bool) {
 	case stream.KindInt:
 		return binary.LittleEndian.AppendUint32(dst, uint32(v.Int)), true
 	case stream.KindIPv4:
+		if b := v.Addr.As16(); v.Addr.Is6() && [12]byte(b[:12]) == [12]byte{} { // RFC 4291, 2.5.5.1; ::1 too, as in HAProxy
+			return append(dst, b[12:]...), true
+		}
 		a := v.Addr.Unmap()
 		if !a.Is4() {
 			return dst, false

@@ -227,6 +227,7 @@ func TestKeysOfEachKind(t *testing.T) {
 	}{
 		{stream.KindInt, 0, stream.Value{Int: -1}, stream.Value{Int: 1<<32 - 1}},
 		{stream.KindIPv4, 0, stream.Value{Addr: netip.MustParseAddr("::ffff:192.0.2.1")}, stream.Value{Addr: netip.MustParseAddr("192.0.2.1")}},
+		{stream.KindIPv4, 0, stream.Value{Addr: netip.MustParseAddr("::1")}, stream.Value{Addr: netip.MustParseAddr("0.0.0.1")}},
 		{stream.KindIPv6, 0, stream.Value{Addr: netip.MustParseAddr("192.0.2.1")}, stream.Value{Addr: netip.MustParseAddr("::ffff:192.0.2.1")}},
 		{stream.KindStr, 3, stream.Value{Bytes: []byte("abcd")}, stream.Value{Bytes: []byte("abc")}},
 		{stream.KindStr, 3, stream.Value{Bytes: []byte("a\x00b")}, stream.Value{Bytes: []byte("a")}},

@@ -161,7 +161,7 @@ func (px *fakeProxy) backend(active, backup int) stats.BackendFacts {
 			weight += s.weight
 		}
 	}
-	return stats.BackendFacts{Name: px.name, IID: px.iid, Mode: px.mode, Status: "UP", FullConn: 20, Weight: weight, UWeight: weight,
+	return stats.BackendFacts{HasServers: true, Name: px.name, IID: px.iid, Mode: px.mode, Status: "UP", FullConn: 20, Weight: weight, UWeight: weight,
 		Active: active, Backup: backup, LastChange: time.Now(), Algo: px.algo, Counters: &px.counters}
 }
 

@@ -22,7 +22,7 @@ var demanded = map[Level]string{
 	User: "help,prompt,quit,echo,user,show version,show info,show stat,show schema json,show servers state,show servers conn,show backend,show table," +
 		"show resolvers,show cli sockets,show cli level,show ssl sni,show ssl providers,get weight,set timeout,set severity-output,show events",
 	Operator: "operator,show env,show errors,show sess,show startup-logs,show ssl cert,show ssl ca-file,show ssl crl-file,show ssl jwt," +
-		"get var,clear counters,clear table,set table,show ssl transaction,show ssl cert-history," +
+		"get var,set var,clear counters,clear table,set table,show ssl transaction,show ssl cert-history," +
 		"show proc,reload,hard-reload",
 }
 

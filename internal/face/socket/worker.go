@@ -35,6 +35,8 @@ type Options struct {
 	GetSocks func(c *net.UnixConn) error
 	// Var shows a variable of the process, as its type and its text in angle brackets; nil: there is no command for it.
 	Var func(name string) (kind, text string, found bool)
+	// SetVar sets a variable of the process to what an expression, or a format, makes; errors have HAProxy's texts. It is there where Var is.
+	SetVar func(name, text string, format bool) error
 	// Tables lists the stick tables, in the order in which they are shown; nil: there are no commands for them.
 	Tables func() []*table.Table
 	// Names tells which names lead to which certificate; nil: there are no commands for them.
