@@ -27,7 +27,7 @@ type certCommands struct {
 // certGroup is `gatehouse cert`.
 func (s *session) certGroup() *cobra.Command {
 	k := &certCommands{session: s, now: time.Now}
-	g := group("cert", "Certificates: list, check, request, install, export", k.list(), k.show(), k.check(), k.pem())
+	g := group("cert", "Certificates: list, check, request, install, export", k.list(), k.show(), k.check(), k.pem(), k.request(), k.install(), k.selfSigned(), k.history(), k.diff(), k.rollback())
 	g.Long = "Certificates of a running process, of a configuration or of a directory.\n\n" +
 		"A running process is asked over its stats socket: --socket names it, else the configuration that -f names, else " + defaultSocket + ".\n" +
 		"With a directory or file as argument, or with --disk, no process is asked."

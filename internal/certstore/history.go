@@ -345,6 +345,23 @@ func (s *Store) Rollback(name string, n int, by string, dot func()) (v Version, 
 	return v, append(s.remarks(name, b), warnings...), nil
 }
 
+// Recall returns version n of a name as it was served. Errors are *Error.
+func (s *Store) Recall(name string, n int) (*cert.Bundle, error) {
+	list, err := s.History(name)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(list, func(v Version) bool { return v.N == n })
+	if n < 1 || i < 0 {
+		return nil, refuse(fmt.Sprintf("Can't display the history: there is no version %d", n))
+	}
+	b, err := s.recall(list[i])
+	if err != nil {
+		return nil, &Error{Lines: []string{fmt.Sprintf("Can't display the history: %v", err)}, cause: err}
+	}
+	return b, nil
+}
+
 func pick(list []Version, n int) (Version, error) {
 	if n == 0 {
 		i := slices.IndexFunc(list, func(v Version) bool { return v.Current })
