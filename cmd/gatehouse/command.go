@@ -40,6 +40,7 @@ func newCommand() *cobra.Command {
 			s.command("status", "Show state and dates of every certificate", 0, acmeStatus),
 			s.command("renew NAME", "Ask for a new certificate now", 1, acmeRenew)),
 		s.certGroup(),
+		s.doctor(),
 		group("store", "The store of certificates on disk", s.storeCheck()),
 	)
 	return root
