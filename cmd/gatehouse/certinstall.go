@@ -72,7 +72,7 @@ func (k *certCommands) install() *cobra.Command {
 	c.Flags().StringVar(&o.name, "name", "", "name of the certificate in the running process")
 	c.Flags().StringVar(&o.to, "to", "", "file to write, instead of asking a running process")
 	c.Flags().StringVar(&o.list, "crt-list", "", "add the certificate to this crt-list or directory of the running process")
-	c.Flags().StringVar(&o.passphrase, "passphrase-file", "", "file with the passphrase of a PKCS#12 file; - is standard input")
+	c.Flags().StringVar(&o.passphrase, "passphrase-file", "", "file with the passphrase of PKCS#12 and encrypted keys; - is standard input")
 	c.Flags().StringArrayVar(&o.keys, "key-dir", nil, "directory to look for the key in; may be repeated")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be done")
 	c.Flags().BoolVar(&o.force, "force", false, "install a certificate that is expired or not valid yet")

@@ -203,7 +203,15 @@ func (p *Pieces) addPKCS12(file string, data []byte) error {
 // addKey takes a key block.
 func (p *Pieces) addKey(file string, bl block) error {
 	if bl.crypt || bl.kind == "ENCRYPTED PRIVATE KEY" {
-		return fmt.Errorf("%w: open the key first, with `openssl pkey -in FILE -out KEY`", ErrPassphrase)
+		phrase, err := p.secret()
+		if err != nil {
+			return err
+		}
+		if bl, err = unseal(bl, phrase); errors.Is(err, errBadDecrypt) {
+			return fmt.Errorf("%w, and the passphrase does not open it", ErrPassphrase)
+		} else if err != nil {
+			return fmt.Errorf("%w; `openssl pkey -in FILE -out KEY` may open it", err)
+		}
 	}
 	k, _, err := newKey(bl)
 	if err != nil {

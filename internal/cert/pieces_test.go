@@ -8,6 +8,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"math/big"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +157,10 @@ func TestPiecesThatDoNotFitSayWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sealed, err := os.ReadFile("testdata/sealed/traditional-des3.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name  string
 		files [][]byte
@@ -170,6 +175,7 @@ func TestPiecesThatDoNotFitSayWhy(t *testing.T) {
 		{"PKCS#7 cut short", [][]byte{p7b(t, b.leaf)[:200]}, "neither PEM nor DER"},
 		{"wrong passphrase", [][]byte{pfx}, "the passphrase does not open it"},
 		{"encrypted key", [][]byte{appendBlock(nil, "ENCRYPTED PRIVATE KEY", []byte("x")), pemOf(b.leaf)}, "openssl pkey -in FILE -out KEY"},
+		{"encrypted key, wrong passphrase", [][]byte{sealed, pemOf(b.leaf)}, "the passphrase does not open it"},
 	} {
 		p := &Pieces{Passphrase: func() ([]byte, error) { return []byte("wrong"), nil }}
 		var errs []error
