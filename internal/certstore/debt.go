@@ -143,7 +143,7 @@ func (v *view) onDisk() string {
 	switch {
 	case v.pending || v.bundle == nil || v.ephemeral:
 		return ""
-	case !v.bundle.HasKey():
+	case !v.bundle.HasKey() && (v.src == nil || !v.src.keyless()):
 		return "On disk: no: it has no private key\n"
 	case v.unsaved:
 		return fmt.Sprintf("On disk: no, since %s: %s\n", v.debt.since.UTC().Format(time.RFC3339), v.debt.reason)

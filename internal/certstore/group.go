@@ -475,6 +475,7 @@ func (s *Store) publishGroup(savers []*saver, by string) {
 				e.disk = v.disk
 			}
 			e.recorded = true
+			s.rekeyLocked(e)
 			s.oweLocked(e, v.reason, false)
 		}
 		if s.entries[e.name] == nil {

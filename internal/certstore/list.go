@@ -185,6 +185,10 @@ func (s *Store) checkLine(listName, text, crtBase string) (line cert.Line, err e
 	} else if src != nil {
 		e.src = src
 	}
+	if src != nil && src.Attrs != nil && src.Attrs.JWT {
+		e.jwt = true
+		s.rekeyLocked(e)
+	}
 	return line, nil
 }
 

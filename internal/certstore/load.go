@@ -215,11 +215,11 @@ func (r *reader) extraKey(src *Source, b *cert.Bundle, got *loaded) (*cert.Bundl
 	got.paths.key = src.File
 	if !b.HasKey() {
 		if !r.rules.extra("key") {
-			return nil, fmt.Errorf("No Private Key found in '%s'.", base)
+			return withoutKey(src, b, base)
 		}
 		data, err := r.read(base + ".key")
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("No Private Key found in '%s'.", base+".key")
+			return withoutKey(src, b, base+".key")
 		}
 		if err == nil {
 			b, err = r.parser.WithKey(b, base+".key", data)
@@ -304,7 +304,18 @@ func (r *reader) explicitFiles(src *Source, b *cert.Bundle, got *loaded) (*cert.
 	if err != nil {
 		return nil, err
 	}
+	if !b.HasKey() {
+		return withoutKey(src, b, src.File)
+	}
 	return b, checkKey(src.File, b)
+}
+
+// withoutKey is what a PEM without private key comes to; path is where the key was looked for.
+func withoutKey(src *Source, b *cert.Bundle, path string) (*cert.Bundle, error) {
+	if src.keyless() {
+		return b, nil
+	}
+	return nil, fmt.Errorf("No Private Key found in '%s'.", path)
 }
 
 func checkKey(name string, b *cert.Bundle) error {

@@ -35,6 +35,7 @@ type Plan struct {
 // item is one declared certificate.
 type item struct {
 	src *Source
+	jwt bool // a rule verifies tokens with it
 	loaded
 }
 
@@ -443,7 +444,7 @@ func (s *Store) adopt(p *Plan) (changed map[string]*cert.Bundle, replaced []*ent
 	changed = map[string]*cert.Bundle{}
 	entries := make(map[string]*entry, len(p.items))
 	for i, it := range p.order {
-		e := &entry{name: it.src.Name, order: i, src: it.src, paths: it.paths, bundle: it.bundle, disk: diskSum(it.files)}
+		e := &entry{name: it.src.Name, order: i, src: it.src, paths: it.paths, bundle: it.bundle, disk: diskSum(it.files), jwt: it.forJWT()}
 		old := s.entries[e.name]
 		if old != nil && (old.seq > p.seq || old.unsaved && old.disk == e.disk) {
 			e.bundle, e.seq, e.unsaved = old.bundle, old.seq, old.unsaved
@@ -487,6 +488,7 @@ func (s *Store) adopt(p *Plan) (changed map[string]*cert.Bundle, replaced []*ent
 	s.entries, s.lists, s.dirs = entries, p.lists, p.dirs
 	s.rules, s.issuers = p.loader.rules, p.loader.issuers
 	s.adoptTrustLocked(p)
+	s.rekeyAllLocked()
 	return changed, replaced
 }
 
@@ -500,7 +502,7 @@ func (s *Store) restore(p *Plan, name string, k *kept) *entry {
 		if old := s.entries[name]; old != nil && old.bundle != nil && old.bundle.Equal(b) {
 			return old
 		}
-		return &entry{name: name, bundle: b}
+		return &entry{name: name, bundle: b, jwt: s.entries[name] != nil && s.entries[name].jwt}
 	}
 	p.problem(&Source{Name: name}, fmt.Sprintf("the kept version of '%s' cannot be used: %v", name, err), false)
 	return &entry{name: name}

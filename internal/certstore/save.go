@@ -61,8 +61,8 @@ func (v *saver) skipped() bool {
 	if v.ephemeral(v.entry) {
 		return true
 	}
-	// HAProxy takes a certificate whose key comes later as long as nobody uses it. A file without key would be none that loads.
-	return !v.bundle.HasKey()
+	// HAProxy takes a certificate whose key comes later as long as nobody uses it. A file without key would be none that loads, unless it is for tokens.
+	return !v.bundle.HasKey() && (v.entry.src == nil || !v.entry.src.keyless())
 }
 
 // ephemeral tells that a name is under `persist off`.

@@ -94,9 +94,9 @@ func (s *Store) Show(name string) (string, error) {
 		if attrs.OCSPUpdate == "on" {
 			ocspUpdate = "on"
 		}
-		if attrs.JWT {
-			jwt = "on"
-		}
+	}
+	if v.jwt {
+		jwt = "on"
 	}
 	fmt.Fprintf(&b, "Option: ocsp-update %s\nOption: jwt %s\nStatus: %s\n", ocspUpdate, jwt, v.status())
 	if v.bundle != nil {
@@ -136,7 +136,7 @@ func (v *view) status() string {
 		return "Empty"
 	case v.pending:
 		return "Uncommitted"
-	case v.src != nil && v.src.Attrs != nil && v.src.Attrs.JWT:
+	case v.jwt:
 		return "Used for JWT verification"
 	case v.uses == 0:
 		return "Unused"

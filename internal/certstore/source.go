@@ -31,6 +31,7 @@ type Source struct {
 	Settings                []cert.LoadSetting // keywords as written, for comparison and `show ssl cert`
 	Attrs                   *Attrs             // nil: none
 	Persist                 bool               // write changes back
+	Keyless                 bool               // it need not have a private key: it verifies tokens and serves nowhere
 	Pos                     string             // "FILE:LINE" of the declaration
 }
 
@@ -158,6 +159,9 @@ func splitComma(list string) (out []string) {
 	}
 	return out
 }
+
+// keyless tells that a private key may be absent, which a certificate for tokens does not need.
+func (src *Source) keyless() bool { return src.Keyless || src.Attrs != nil && src.Attrs.JWT }
 
 // explicit tells that no files are looked for beside File.
 func (src *Source) explicit() bool {

@@ -45,7 +45,8 @@ type Store struct {
 
 	toIndex atomic.Pointer[facts] // what Run is to write into the index
 	running atomic.Bool           // Run is at work
-	wakeUp  chan struct{}         // of Run
+	jwt     atomic.Pointer[jwtKeys]
+	wakeUp  chan struct{} // of Run
 	tell    sync.Mutex
 	told    map[string]bool // under tell: what was said and is still so
 
@@ -82,6 +83,7 @@ type entry struct {
 	unsaved  bool   // bundle should be durable and is not
 	recorded bool   // bundle is in the history or waits for it
 	disk     string // what the files held when bundle became current, as one checksum
+	jwt      bool   // it may verify tokens; under mu
 }
 
 // txn is an open transaction: what set left and commit takes.

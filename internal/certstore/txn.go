@@ -195,6 +195,7 @@ func (s *Store) commit(e *entry, b *cert.Bundle, by string, dot func()) (warning
 		e.disk = v.disk
 	}
 	e.recorded = true
+	s.rekeyLocked(e)
 	s.oweLocked(e, v.reason, v.passing)
 	s.mu.Unlock()
 	for _, a := range uses {
@@ -231,7 +232,7 @@ func (s *Store) remarks(name string, b *cert.Bundle) (lines []string) {
 	if !b.Linked() {
 		lines = append(lines, fmt.Sprintf("warning: the chain of certificate '%s' does not lead from one issuer to the next", name))
 	}
-	if !b.HasKey() {
+	if !b.HasKey() && !s.keyless(name) {
 		lines = append(lines, fmt.Sprintf("warning: certificate '%s' has no private key: it is in memory only and cannot be used until one is set", name))
 	}
 	if len(b.Names) == 0 {
@@ -282,6 +283,7 @@ func (s *Store) Delete(name string) error {
 		return refuse(fmt.Sprintf("Can't remove the certificate: ongoing transaction for the certificate '%s'", name))
 	}
 	delete(s.entries, name)
+	s.rekeyLocked(&entry{name: name})
 	return nil
 }
 
@@ -294,7 +296,7 @@ func (s *Store) undeletable(name string) string {
 		return fmt.Sprintf("ongoing transaction for the certificate '%s'", name)
 	case e == nil:
 		return fmt.Sprintf("certificate '%s' doesn't exist!", name)
-	case e.src != nil && e.src.Attrs != nil && e.src.Attrs.JWT:
+	case e.jwt:
 		return fmt.Sprintf("certificate '%s' in use for JWT validation, can't be deleted!", name)
 	case len(s.uses[name]) > 0 || s.listedLocked(name):
 		return fmt.Sprintf("certificate '%s' in use, can't be deleted!", name)

@@ -343,6 +343,7 @@ func (s *Store) serveFile(e *entry, got loaded, sum string) error {
 	s.seq++
 	e.bundle, e.paths, e.seq, e.unsaved, e.disk = got.bundle, got.paths, s.seq, false, sum
 	e.recorded = true
+	s.rekeyLocked(e)
 	s.oweLocked(e, "", false)
 	s.mu.Unlock()
 	for _, a := range uses {

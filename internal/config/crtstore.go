@@ -86,7 +86,7 @@ func (p *parser) crtStoreLoad(s *statement) {
 // loadValue checks the values whose shape is known without opening a certificate.
 func (p *parser) loadValue(word, v string) bool {
 	switch word {
-	case "generate-dummy", "ocsp-update":
+	case "generate-dummy", "jwt", "ocsp-update":
 		if v != "on" && v != "off" {
 			p.alert("parsing [%s:%d] : cannot parse '%s' value '%s', 'on' or 'off' is expected.", p.name, p.line, word, v)
 			return false

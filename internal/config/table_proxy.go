@@ -201,9 +201,8 @@ func loadKeywords() []Keyword {
 		return Keyword{Name: name, Args: args, args: 1, In: InLoad, Manual: "12.7"}
 	}
 	list := []Keyword{l("acme", "<acme section>"), l("alias", "<name>"), l("bits", "<number>"), l("crt", "<file>"), l("curves", "<curves>"),
-		l("domains", "<name>[,<name>]*"), l("generate-dummy", "on|off"), l("ips", "<ip>[,<ip>]*"), l("issuer", "<file>"), l("key", "<file>"),
+		l("domains", "<name>[,<name>]*"), l("generate-dummy", "on|off"), l("ips", "<ip>[,<ip>]*"), l("issuer", "<file>"), l("jwt", "on|off"), l("key", "<file>"),
 		l("keytype", "RSA|ECDSA"), l("ocsp", "<file>"), l("ocsp-update", "on|off"), l("sctl", "<file>")}
-	list = append(list, refused(InLoad, "12.7", "jwt on|off")...)
 	slices.SortStableFunc(list, byName)
 	return list
 }

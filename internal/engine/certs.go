@@ -270,7 +270,12 @@ func (b *builder) addEntry(n *bindGen, e *cert.Entry) {
 		}
 	}
 	n.entries = append(n.entries, &bindEntry{bind: n, entry: e})
-	if bundle := b.plan.certs.Bundle(e.Name); bundle != nil {
+	bundle := b.plan.certs.Bundle(e.Name)
+	switch {
+	case bundle == nil:
+	case !bundle.HasKey(): // one for tokens
+		b.diags.Alert(n.cfg.Pos, "'%s' : No Private Key found in '%s'.", e.Name, e.Name)
+	default:
 		n.index.Add(e, bundle)
 	}
 }

@@ -28,7 +28,8 @@ type plan struct {
 	vars   []func(rule.Env)      // set the variables of the global section
 	bound  map[string]config.Pos // the bind line of every socket, by the socket's key
 
-	untrusted map[string]bool // CA and CRL files that were told to be of no use
+	untrusted map[string]bool       // CA and CRL files that were told to be of no use
+	verifiers map[string]config.Pos // certificates that rules verify tokens with
 }
 
 // proxyGen is one section of one generation: a frontend, a backend, or both (listen).
@@ -139,6 +140,7 @@ func (b *builder) build() {
 	}
 	b.tracks()
 	b.numberTickets()
+	b.jwtCertificates()
 	b.plan.patterns.Finish(b.cfg.Files)
 	b.problems()
 }
@@ -193,7 +195,7 @@ func (b *builder) compiler(p *config.Proxy) *rule.Compiler {
 			b.pin(backend, server)
 			return g != nil && slices.ContainsFunc(g.cfg.Servers, func(s *config.Server) bool { return s.Name == server })
 		},
-		DefaultBackend: p.DefaultBackend, Keys: &b.keys, NoDelay: p.InspectDelay == 0, NoResponseDelay: p.ResponseInspectDelay == 0,
+		DefaultBackend: p.DefaultBackend, Keys: &b.keys, Certificates: jwtCertificates{b.e.o.Store, b.plan}, NoDelay: p.InspectDelay == 0, NoResponseDelay: p.ResponseInspectDelay == 0,
 		LookupEnv: func(name string) (string, bool) { v, ok := b.cfg.Env[name]; return v, ok },
 		Captures:  p.Captures, Experimental: b.cfg.Global.Experimental,
 		Hostname: b.host, Pid: os.Getpid(), Kind: p.Kind, Proxy: p.Name, HTTP: p.Mode == "http",

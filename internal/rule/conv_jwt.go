@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math/big"
 
+	"gatehouse/internal/config"
 	"gatehouse/internal/stream"
 )
 
@@ -25,6 +26,7 @@ const (
 	jwtUnmanaged  = -2
 	jwtBadToken   = -3
 	jwtNoKey      = -5
+	jwtForbidden  = -7 // a certificate without "jwt on"
 )
 
 // jwtConverters read and verify JSON Web Tokens in compact form (RFC 7515 section 7.1).
@@ -34,64 +36,65 @@ func jwtConverters() []converter {
 		{"jwt_header_query", takes(0, argStr, argStr), bin, stream.KindAny, false, "header of a token, or the value at a JSON path in it; int for a whole number", bindJWTQuery(0)},
 		{"jwt_payload_query", takes(0, argStr, argStr), bin, stream.KindAny, false, "payload of a token, or the value at a JSON path in it; int for a whole number", bindJWTQuery(1)},
 		{"jwt_verify", takes(2, argStr, argStr), bin, stream.KindInt, false, "1 when a token's signature is right: algorithm, and secret or file of a public key; 0 or below otherwise", bindJWTVerify(false)},
-		{"jwt_verify_cert", takes(2, argStr, argStr), bin, stream.KindInt, false, "jwt_verify with the public key of a certificate file", bindJWTVerify(true)},
+		{"jwt_verify_cert", takes(2, argStr, argStr), bin, stream.KindInt, false, "jwt_verify with the public key of a certificate of the store, one that is told to be for it (jwt on)", bindJWTVerify(true)},
 	}
 }
+
+// JWTCertificates is where jwt_verify_cert finds certificates. The engine supplies the certificate store, so that a commit counts with the next
+// request.
+type JWTCertificates interface {
+	// UseForJWT has a certificate that a rule names read, with what else the configuration reads, and lets it verify tokens. It is called while
+	// rules are compiled; what is wrong with the file is told later.
+	UseForJWT(name string, at config.Pos)
+	// JWTKey returns the key to verify with, during a request. A nil key with known says that the certificate exists and may not be used.
+	JWTKey(name []byte) (key crypto.PublicKey, known bool)
+}
+
+// noCertificates is a JWTCertificates that has none.
+type noCertificates struct{}
+
+func (noCertificates) UseForJWT(string, config.Pos)           {}
+func (noCertificates) JWTKey([]byte) (crypto.PublicKey, bool) { return nil, false }
 
 // JWTKeys are the public keys that jwt_verify may use, by the file name that the configuration has for them. Those of one
 // generation share one value, because a variable may name the file that another rule made known. It is filled while rules are
 // compiled and only read afterwards.
-type JWTKeys struct {
-	public map[string]crypto.PublicKey // of files with a public key
-	certs  map[string]crypto.PublicKey // of certificates
-}
-
-func (k *JWTKeys) of(cert bool) *map[string]crypto.PublicKey {
-	if cert {
-		return &k.certs
-	}
-	return &k.public
-}
+type JWTKeys map[string]crypto.PublicKey
 
 // load reads the key of a file once.
-func (k *JWTKeys) load(c *Compiler, name string, cert bool) error {
-	m := k.of(cert)
-	if (*m)[name] != nil {
+func (k *JWTKeys) load(c *Compiler, name string) error {
+	if (*k)[name] != nil {
 		return nil
 	}
 	text, err := c.readFile(name)
 	if err != nil {
 		return fmt.Errorf("reading '%s': %w", name, err)
 	}
-	key := publicKey(text, cert)
+	key := publicKey(text)
 	if key == nil {
 		return fmt.Errorf("no public key in file '%s'", name)
 	}
-	if *m == nil {
-		*m = map[string]crypto.PublicKey{}
+	if *k == nil {
+		*k = JWTKeys{}
 	}
-	(*m)[name] = key
+	(*k)[name] = key
 	return nil
 }
 
-// publicKey reads the first key of PEM text: SPKI or PKCS#1, or the certificate's.
-func publicKey(text []byte, cert bool) crypto.PublicKey {
+// publicKey reads the first key of PEM text: SPKI or PKCS#1.
+func publicKey(text []byte) crypto.PublicKey {
 	for {
 		block, rest := pem.Decode(text)
 		if block == nil {
 			return nil
 		}
 		text = rest
-		switch {
-		case cert && block.Type == "CERTIFICATE":
-			if c, err := x509.ParseCertificate(block.Bytes); err == nil {
-				return c.PublicKey
-			}
-		case !cert && block.Type == "PUBLIC KEY":
+		switch block.Type {
+		case "PUBLIC KEY":
 			if key, err := x509.ParsePKIXPublicKey(block.Bytes); err == nil {
 				return key
 			}
-		case !cert && block.Type == "RSA PUBLIC KEY":
+		case "RSA PUBLIC KEY":
 			if key, err := x509.ParsePKCS1PublicKey(block.Bytes); err == nil {
 				return key
 			}
@@ -177,7 +180,6 @@ func (o *textOperand) value(s *stream.Stream, env Env) ([]byte, bool) {
 func bindJWTVerify(cert bool) func(args) (convFunc, error) {
 	return func(a args) (convFunc, error) {
 		alg, key := parseTextOperand(a.str(0)), parseTextOperand(a.str(1))
-		keys := a.c.jwtKeys()
 		if !alg.isVar {
 			known, ok := jwtAlgs[a.str(0)]
 			if !ok {
@@ -186,27 +188,43 @@ func bindJWTVerify(cert bool) func(args) (convFunc, error) {
 			if cert && known.family == 'H' && !key.isVar {
 				return nil, fmt.Errorf("HMAC-signed tokens can't be processed by this converter")
 			}
-			if known.family == 'H' {
-				return jwtVerifier(alg, key, cert, keys), nil
+			if known.family == 'H' && !cert {
+				return jwtVerifier(alg, key, a.c.jwtKeys(), nil), nil
 			}
 		}
+		if cert {
+			certs := a.c.Certificates
+			if certs == nil {
+				certs = noCertificates{}
+			}
+			if !key.isVar {
+				certs.UseForJWT(a.str(1), a.c.at)
+			}
+			return jwtVerifier(alg, key, nil, certs), nil
+		}
 		if !key.isVar {
-			if err := keys.load(a.c, a.str(1), cert); err != nil && (!alg.isVar || cert) { // it may be a secret
+			if err := a.c.jwtKeys().load(a.c, a.str(1)); err != nil && !alg.isVar { // it may be a secret
 				return nil, err
 			}
 		}
-		return jwtVerifier(alg, key, cert, keys), nil
+		return jwtVerifier(alg, key, a.c.jwtKeys(), nil), nil
 	}
 }
 
-func jwtVerifier(alg, key textOperand, cert bool, keys *JWTKeys) convFunc {
+// jwtVerifier verifies with a key of a file or a secret, or, when there are certs, with one of them.
+func jwtVerifier(alg, key textOperand, keys *JWTKeys, certs JWTCertificates) convFunc {
 	return func(s *stream.Stream, env Env, v Value) (Value, bool) {
 		name, ok1 := alg.value(s, env)
 		secret, ok2 := key.value(s, env)
 		if !ok1 || !ok2 {
 			return Value{}, false
 		}
-		j := jwtCheck{public: (*keys.of(cert))[string(secret)], secret: secret, cert: cert}
+		j := jwtCheck{secret: secret, cert: certs != nil}
+		if certs != nil {
+			j.public, j.known = certs.JWTKey(secret)
+		} else {
+			j.public = (*keys)[string(secret)]
+		}
 		return integer(j.verify(s, string(name), v.Bytes)), true
 	}
 }
@@ -214,6 +232,7 @@ func jwtVerifier(alg, key textOperand, cert bool, keys *JWTKeys) convFunc {
 // jwtCheck verifies one token.
 type jwtCheck struct {
 	public crypto.PublicKey // nil: unknown
+	known  bool             // the certificate exists
 	secret []byte
 	cert   bool // a certificate was asked for
 }
@@ -248,6 +267,8 @@ func (j *jwtCheck) verify(s *stream.Stream, name string, token []byte) int64 {
 		h := hmac.New(alg.hash.New, j.secret)
 		_, _ = h.Write(signed) // never fails
 		return passed(subtle.ConstantTimeCompare(h.Sum(nil), sig) == 1)
+	case j.public == nil && j.known:
+		return jwtForbidden
 	case j.public == nil:
 		return jwtNoKey
 	}
@@ -255,6 +276,9 @@ func (j *jwtCheck) verify(s *stream.Stream, name string, token []byte) int64 {
 }
 
 func (j *jwtCheck) asymmetric(alg jwtAlg, signed, sig []byte) int64 {
+	if alg.family == 'E' && len(sig)%2 != 0 {
+		return jwtBadToken // no R and S of the same length
+	}
 	h := alg.hash.New()
 	_, _ = h.Write(signed) // never fails
 	sum := h.Sum(nil)

@@ -11,14 +11,15 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
-	"math/big"
 	"os"
+	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"gatehouse/internal/config"
 )
 
-// jwtFiles are PEM files of one RSA and one P-256 key, and a certificate of the RSA key.
+// jwtFiles are PEM files of one RSA and one P-256 key.
 func jwtFiles(t *testing.T, r *rsa.PrivateKey, e *ecdsa.PrivateKey) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{"pkcs1.pem": pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(&r.PublicKey)})}
@@ -29,13 +30,20 @@ func jwtFiles(t *testing.T, r *rsa.PrivateKey, e *ecdsa.PrivateKey) map[string][
 		}
 		files[name] = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &r.PublicKey, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files["cert.pem"] = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	return files
+}
+
+// certificates are those of a certificate store; a nil key is one that may not be used.
+type certificates struct {
+	keys  map[string]crypto.PublicKey
+	named []string
+}
+
+func (c *certificates) UseForJWT(name string, _ config.Pos) { c.named = append(c.named, name) }
+
+func (c *certificates) JWTKey(name []byte) (crypto.PublicKey, bool) {
+	key, known := c.keys[string(name)]
+	return key, known
 }
 
 func TestSignedTokensAreVerifiedByTheKeyOfTheConfiguration(t *testing.T) {
@@ -49,6 +57,8 @@ func TestSignedTokensAreVerifiedByTheKeyOfTheConfiguration(t *testing.T) {
 	}
 	files := jwtFiles(t, r, e)
 	c, _ := newCompiler()
+	certs := &certificates{keys: map[string]crypto.PublicKey{"cert.pem": &r.PublicKey, "ec-cert.pem": &e.PublicKey, "forbidden.pem": nil}}
+	c.Certificates = certs
 	c.ReadFile = func(name string) ([]byte, error) {
 		if b := files[name]; b != nil {
 			return b, nil
@@ -70,9 +80,16 @@ func TestSignedTokensAreVerifiedByTheKeyOfTheConfiguration(t *testing.T) {
 		{"RS256", "jwt_verify(RS256,rsa.pem)", token(pkcs1), "1"},
 		{"RS256", "jwt_verify(txn.alg,pkcs1.pem)", token(pkcs1), "1"},
 		{"RS256", "jwt_verify_cert(RS256,cert.pem)", token(pkcs1), "1"},
+		{"RS256", "jwt_verify_cert(txn.alg,txn.cert)", token(pkcs1), "1"},
+		{"RS256", "jwt_verify_cert(txn.alg,ec-cert.pem)", token(pkcs1), "0"},
+		{"ES256", "jwt_verify_cert(txn.alg,ec-cert.pem)", token(es), "1"},
+		{"RS256", "jwt_verify_cert(RS256,forbidden.pem)", token(pkcs1), "-7"},
+		{"RS256", "jwt_verify_cert(RS256,absent.pem)", token(pkcs1), "-5"},
+		{"RS256", "jwt_verify_cert(RS256,rsa.pem)", token(pkcs1), "-5"}, // a public key is no certificate
 		{"PS256", "jwt_verify(txn.alg,rsa.pem)", token(pss), "1"},
 		{"ES256", "jwt_verify(txn.alg,ec.pem)", token(es), "1"},
 		{"ES256", "jwt_verify(txn.alg,rsa.pem)", token(es), "0"},
+		{"ES256", "jwt_verify(txn.alg,ec.pem)", token(es[1:]), "-3"},
 		{"RS256", "jwt_verify(txn.alg,ec.pem)", token(pkcs1), "0"},
 		{"RS256", "jwt_verify(txn.alg,rsa.pem)", token(pss), "0"},
 		{"ES384", "jwt_verify(txn.alg,ec.pem)", token(es), "0"},
@@ -85,6 +102,7 @@ func TestSignedTokensAreVerifiedByTheKeyOfTheConfiguration(t *testing.T) {
 	} {
 		s, env := newStream(t, "GET / HTTP/1.1", "token: "+row.token), newEnv()
 		s.Txn.Set("alg", text([]byte(row.alg)))
+		s.Txn.Set("cert", text([]byte("cert.pem")))
 		f, err := c.parseFormat("%[req.hdr(token),"+row.conv+"]", formatUse{mode: true, in: inRequest})
 		if err != nil {
 			t.Errorf("%s: %v", row.conv, err)
@@ -93,6 +111,10 @@ func TestSignedTokensAreVerifiedByTheKeyOfTheConfiguration(t *testing.T) {
 		if got := string(f.Append(nil, s, env)); got != row.want {
 			t.Errorf("%s with alg %s: %s, want %s", row.conv, row.alg, got, row.want)
 		}
+	}
+	// what a variable names is known later
+	if want := []string{"cert.pem", "ec-cert.pem", "forbidden.pem", "absent.pem", "rsa.pem", "cert.pem"}; !slices.Equal(certs.named, want) {
+		t.Errorf("certificates that rules name: %q, want %q", certs.named, want)
 	}
 }
 

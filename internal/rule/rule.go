@@ -86,6 +86,7 @@ type Compiler struct {
 	NoDelay         bool                                // there is no tcp-request inspect-delay
 	NoResponseDelay bool                                // there is no tcp-response inspect-delay
 	Keys            *JWTKeys                            // shared by the compilers of one generation; nil makes its own
+	Certificates    JWTCertificates                     // those of jwt_verify_cert; nil has none
 	Services        func(name string) Service           // finds what use-service names; nil finds nothing
 	Sink            func(name string) func(line []byte) // finds or makes an event sink, for debug; nil finds none
 	named           *ACLs                               // of the proxy, while they are compiled and afterwards

@@ -16,7 +16,7 @@ import (
 func (w *Worker) commands() []Command {
 	all := [][]Command{sessionCommands(), w.processCommands(), w.statCommands(), w.serverCommands(), w.dynamicCommands(), w.frontendCommands(), w.mapCommands()}
 	if w.o.Certificates != nil {
-		all = append(all, w.certCommands(), w.transactionCommands(), w.historyCommands(), w.listCommands(), w.trustCommands())
+		all = append(all, w.certCommands(), w.transactionCommands(), w.historyCommands(), w.listCommands(), w.trustCommands(), w.jwtCommands())
 	}
 	if w.o.Staples != nil && w.o.OCSP != nil {
 		all = append(all, w.ocspCommands())

@@ -124,6 +124,9 @@ type Certificates interface {
 	ListTrust(w io.Writer, kind certstore.TrustKind)
 	ShowTrust(w io.Writer, kind certstore.TrustKind, arg string) error
 
+	SetJWT(name string, on bool) error
+	JWTNames() []string
+
 	Transactions
 	Versions
 }

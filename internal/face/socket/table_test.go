@@ -107,7 +107,7 @@ func TestCommandsDemandTheLevelsOfHAProxy(t *testing.T) {
 	want := map[Level]string{
 		User: "help,prompt,quit,echo,show version,show info,show stat,show servers state,show servers conn,show resolvers,show backend,show cli sockets," +
 			"show cli level,get weight,set timeout,set severity-output,user",
-		Operator: "operator,show env,show errors,show sess,show startup-logs,show ssl cert,show ssl transaction,show ssl cert-history,show ssl ca-file,show ssl crl-file,clear counters",
+		Operator: "operator,show env,show errors,show sess,show startup-logs,show ssl cert,show ssl transaction,show ssl cert-history,show ssl ca-file,show ssl crl-file,show ssl jwt,clear counters",
 	}
 	for _, c := range w.Table().Commands() {
 		name := strings.Join(c.Words, " ")
