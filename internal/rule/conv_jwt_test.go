@@ -113,7 +113,7 @@ func TestSignedTokensAreVerifiedByTheKeyOfTheConfiguration(t *testing.T) {
 		}
 	}
 	// what a variable names is known later
-	if want := []string{"cert.pem", "ec-cert.pem", "forbidden.pem", "absent.pem", "rsa.pem", "cert.pem"}; !slices.Equal(certs.named, want) {
+	if want := []string{"cert.pem", "ec-cert.pem", "ec-cert.pem", "forbidden.pem", "absent.pem", "rsa.pem", "cert.pem"}; !slices.Equal(certs.named, want) {
 		t.Errorf("certificates that rules name: %q, want %q", certs.named, want)
 	}
 }
