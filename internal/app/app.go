@@ -61,7 +61,7 @@ func NewHouse(o WorkerOptions) (Engine, error) {
 	var err error
 	h.cli, err = socket.NewWorker(socket.Options{
 		Process: processFace{h}, Certificates: certificates{h.store, h.acme}, ACME: h.acme, Staples: h.store, OCSP: h.ocsp, Patterns: h.eng.Patterns,
-		Sockets: h.socketList, Tables: h.eng.Tables, Var: h.eng.ShowVar, SetVar: h.eng.SetVar, Sinks: h.eng.Sinks, Tickets: h.eng.TicketFiles, Names: h.eng, GetSocks: h.sendSockets, Failed: h.sessionFailed,
+		Sockets: h.socketList, Tables: h.eng.Tables, Var: h.eng.ShowVar, SetVar: h.eng.SetVar, Sinks: h.eng.Sinks, Tickets: h.eng.TicketFiles, ECH: h.eng.ECHBinds, Names: h.eng, GetSocks: h.sendSockets, Failed: h.sessionFailed,
 		SavePattern: h.savePattern,
 	})
 	return h, err

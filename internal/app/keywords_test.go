@@ -97,7 +97,8 @@ func keywordConfigs(row keywordRow) []string {
 		return []string{listen(section+" "+use, "server s 127.0.0.1:1"), times + "defaults d\n " + section + " " + use + backends}
 	case "bind and stats socket":
 		bind := "frontend l\n bind 127.0.0.1:9 "
-		return []string{times + bind + use + acmeSection, times + bind + "ssl crt site.pem " + use + acmeSection, "global\n stats socket unix@sock " + use + "\n"}
+		return []string{times + bind + use + acmeSection, times + bind + "ssl crt site.pem " + use + acmeSection, "global\n stats socket unix@sock " + use + "\n",
+			"global\n expose-experimental-directives\n" + times + bind + use}
 	case "server and default-server":
 		server := "backend b\n server s 127.0.0.1:9 "
 		tracked := "\n server tracked 127.0.0.1:9 check\n"
@@ -135,6 +136,16 @@ const (
 	storeAll = "gpc0,gpc0_rate(1m),gpc1,gpc1_rate(1m),gpt0,conn_cnt,conn_cur,conn_rate(1m),sess_cnt,sess_rate(1m),http_req_cnt,http_req_rate(1m),http_err_cnt," +
 		"http_err_rate(1m),http_fail_cnt,http_fail_rate(1m),bytes_in_cnt,bytes_in_rate(1m),bytes_out_cnt,bytes_out_rate(1m),glitch_cnt,glitch_rate(1m),server_id"
 )
+
+// echPEM is a key of Encrypted ClientHello, for public.test.
+const echPEM = `-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VuBCIEIFsjk9BczybDwWu2zhhkZ7GaLqQnl/f3r1clXoYfDPzn
+-----END PRIVATE KEY-----
+-----BEGIN ECHCONFIG-----
+AD7+DQA6BwAgACDdzp9gsVcxETYWscel04SMCCPieEKgfyzOT+NbRKd7dAAEAAEA
+AQALcHVibGljLnRlc3QAAA==
+-----END ECHCONFIG-----
+`
 
 // keywordRows reads docs/keywords.md and testdata/uses.txt.
 func keywordRows(t testing.TB) []keywordRow {
@@ -250,9 +261,10 @@ func keywordFilesIn(t testing.TB, dir string) {
 		"site.pem": b.FilePEM(true), "ca.pem": b.CertPEM(), "crl.pem": emptyCRL(t), "sites.list": []byte("site.pem\n"), "m.map": []byte("1 1\n"),
 		"n-n.map": []byte("1 1\n"), "n-ip.map": []byte("1 192.0.2.1\n"), "ip-n.map": []byte("192.0.2.0/24 1\n"), "ip-ip.map": []byte("192.0.2.0/24 192.0.2.1\n"), "503.http": []byte("HTTP/1.1 503 x\n\n"),
 		"page.txt": []byte("x"), "case.txt": []byte("host Host\n"),
+		"keys/a.ech":  []byte(echPEM),
 		"ticket.keys": []byte(strings.Repeat(strings.Repeat("A", 64)+"\n", 3)),
 	} {
-		if err := errors.Join(os.WriteFile(filepath.Join(dir, name), data, 0o600)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700), os.WriteFile(filepath.Join(dir, name), data, 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -270,6 +270,7 @@ type Bind struct {
 	GenerateCerts    bool     // generate-certificates
 	CASignFile       string   // ca-sign-file
 	CASignPass       string   // ca-sign-pass: secret
+	ECH              string   // directory of ECH keys
 	ACME             string   // acme NAME: our extension on bind lines
 	Domains          []string // domains a,b with it
 	MaxConn, Backlog int

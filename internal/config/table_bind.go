@@ -19,6 +19,7 @@ func bindKeywords() []Keyword {
 		b("crt-list", "<file>", 1, (*parser).bindCrt),
 		b("default-crt", "<file>", 1, (*parser).bindCrt),
 		b("defer-accept", "", 0, (*parser).bindFlag),
+		b("ech", "<dir>", 1, (*parser).bindECH),
 		b("expose-fd", "listeners", 1, (*parser).bindExpose),
 		b("generate-certificates", "", 0, (*parser).bindFlag),
 		b("gid", "<number>", 1, (*parser).bindOwner),
@@ -66,7 +67,7 @@ func bindKeywords() []Keyword {
 	list = append(list, refused(InBind, "5.1", "cc <algo>",
 		"idle-ping <time>", "ktls on|off", "namespace <name>", "nbconn <number>", "npn <protocols>",
 		"tcp-md5sig <key>", "tcp-ss <number>", "tcp-ut <time>", "transparent")...)
-	list = append(list, hidden(refused(InBind, "5.1", "ech <dir>", "quic-cc-algo <algo>", "quic-force-retry", "quic-socket <owner>"))...)
+	list = append(list, hidden(refused(InBind, "5.1", "quic-cc-algo <algo>", "quic-force-retry", "quic-socket <owner>"))...)
 	slices.SortStableFunc(list, byName)
 	return list
 }

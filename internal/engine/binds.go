@@ -26,6 +26,7 @@ type bindGen struct {
 	forge    func(name string, base *cert.Bundle) (*cert.Bundle, error)
 	entries  []*bindEntry
 	lists    []string          // crt-lists and directories that fill the index
+	ech      *listener.ECH     // nil: clear
 	tickets  *listener.Tickets // of tls-ticket-keys; nil: the process's
 	counters *stats.Counters
 	limit    *listener.Limit
@@ -96,6 +97,7 @@ func (b *builder) bindTLS(g *proxyGen, n *bindGen) {
 		strict = strict || *opts.StrictSNI
 	}
 	n.tls, n.index = opts, cert.NewIndex(strict)
+	b.loadECH(g, n)
 	b.fill(g, n)
 	b.strictDefault(g, n)
 	for _, word := range opts.Unfollowed() {
@@ -112,7 +114,8 @@ func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
 	p, cfg := x.cfg, e.gen.Load().cfg
 	o := listener.Options{
 		Frontend: p.Name, Name: b.name, ID: b.id, Index: b.index, TLS: b.tls, HTTP: p.Mode == "http", AcceptProxy: b.cfg.AcceptProxy, AcceptCIP: b.cfg.CIPMagic != 0, CIPMagic: b.cfg.CIPMagic, Tickets: e.tickets, Sessions: e.sessions,
-		CA: e.o.Store.CA, CRL: e.o.Store.CRL,
+		ECH: b.ech,
+		CA:  e.o.Store.CA, CRL: e.o.Store.CRL,
 		DefaultCiphers: cfg.Global.DefaultBindCiphers, DefaultCurves: cfg.Global.DefaultBindCurves,
 		Forge: b.forge, SkipSelfIssuedCA: cfg.Global.SkipSelfIssued,
 		CaptureHello:     cfg.Global.SSLCapture,

@@ -48,6 +48,8 @@ type Options struct {
 	Tickets *Tickets
 	// Sessions keep sessions where tickets are off; nil keeps none.
 	Sessions *Sessions
+	// ECH are the keys of Encrypted ClientHello; nil has none.
+	ECH *ECH
 	// CA and CRL return the files that verification names, as they are now. nil, or a nil result, refuses every client certificate.
 	CA  func(name string) *cert.CAFile
 	CRL func(name string) *cert.CRLFile

@@ -47,6 +47,7 @@ func newServer(o *Options) (*server, error) {
 		SessionTicketsDisabled: true,
 		GetConfigForClient:     s.configFor,
 	}
+	s.hideNames(s.base)
 	return s, nil
 }
 
@@ -189,6 +190,7 @@ func (s *server) template(e *cert.Entry) (*tls.Config, error) {
 		cfg.ClientAuth = tls.RequireAnyClientCert
 	}
 	cfg.SessionTicketsDisabled = s.keeper(&o) == nil
+	s.hideNames(cfg)
 	return cfg, nil
 }
 

@@ -36,6 +36,9 @@ func (w *Worker) commands() []Command {
 	if w.o.Tickets != nil {
 		all = append(all, w.ticketCommands())
 	}
+	if w.o.ECH != nil {
+		all = append(all, w.echCommands())
+	}
 	if w.o.Sinks != nil {
 		all = append(all, w.eventCommands())
 	}

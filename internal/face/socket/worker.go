@@ -41,6 +41,8 @@ type Options struct {
 	Tables func() []*table.Table
 	// Names tells which names lead to which certificate; nil: there are no commands for them.
 	Names Names
+	// ECH lists the TLS bind lines with their keys of Encrypted ClientHello; nil: there are no commands for them.
+	ECH func() []engine.ECHBind
 	// Tickets lists the tls-ticket-keys files; nil: there are no commands for them.
 	Tickets func() []*engine.TicketFile
 	// Sinks lists the places that events go to, for show events; nil: there is no such command.
