@@ -67,7 +67,8 @@ type Backend struct {
 	o        Options
 	reuse    reuse
 	counters *stats.Counters
-	list     atomic.Pointer[[]*Server] // replaced whole under lists
+	list     atomic.Pointer[[]*Server]            // replaced whole under lists
+	cookies  atomic.Pointer[map[string][]*Server] // of list, by cookie value
 	lineup   atomic.Pointer[lineup]
 	cursor   atomic.Uint32
 	queue    queue
@@ -115,7 +116,7 @@ func New(o Options, old *Backend) (*Backend, error) {
 		}
 		servers = append(servers, s)
 	}
-	b.list.Store(&servers)
+	b.setServers(servers)
 	for _, s := range servers {
 		s.life.attach(b)
 	}

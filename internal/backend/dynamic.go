@@ -30,7 +30,7 @@ func (b *Backend) addLocked(s *Server) *Server {
 		s.id = b.freeID()
 	}
 	list := append(slices.Clone(b.Servers()), s)
-	b.list.Store(&list)
+	b.setServers(list)
 	b.fresh = append(b.fresh, s)
 	s.life.attach(b)
 	b.rebuild()
@@ -91,7 +91,7 @@ func (b *Backend) Remove(s *Server, pinned bool) error {
 		return err
 	}
 	list := slices.DeleteFunc(slices.Clone(b.Servers()), func(x *Server) bool { return x == s })
-	b.list.Store(&list)
+	b.setServers(list)
 	b.fresh = slices.DeleteFunc(b.fresh, func(x *Server) bool { return x == s })
 	close(s.gone)
 	s.unfollow()

@@ -31,6 +31,8 @@ type ServerOptions struct {
 	Release func()
 	// Made is told of each server that is made of the options: once per generation of a dynamic server; may be nil.
 	Made func(*Server)
+	// Saved is the state that an earlier process wrote, for a server that has none yet; nil: there is none.
+	Saved *stats.ServerState
 	// Track is the server whose state this one follows; nil follows none.
 	Track *Server
 }
@@ -110,11 +112,15 @@ func newServer(b *Backend, o ServerOptions, old *Backend) *Server {
 	if old != nil {
 		s.inherit(old.Server(o.Line.Name))
 	}
-	if s.life == nil {
+	fresh := s.life == nil
+	if fresh {
 		s.life = newLife(o)
 	}
 	if o.TLS != nil && s.tls == nil {
 		s.tls = newClient(o.TLS, o.SNI != nil)
+	}
+	if fresh && o.Saved != nil {
+		s.restore(o.Saved)
 	}
 	if o.Made != nil {
 		o.Made(s)

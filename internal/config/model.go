@@ -85,6 +85,8 @@ type Global struct {
 	ErrCodes      StatusCodes   // http-err-codes
 	FailCodes     StatusCodes   // http-fail-codes
 
+	ServerStateBase, ServerStateFile string // server-state-base, server-state-file
+
 	CompRate int64 // maxcomprate in bytes a second; 0: no limit
 
 	ZeroWarning          bool
@@ -152,6 +154,8 @@ type Proxy struct {
 	CookieKey       string           // dynamic-cookie-key
 	Persist         bool             // option persist
 	PersistRule     []PersistRule
+	LoadServerState string   // load-server-state-from-file: "", "none", "global" or "local"
+	ServerStateFile string   // server-state-file-name; "" is the section's name
 	UseServer       []Rule   // Words: server name or format, then the condition
 	RetryOn         *RetryOn // nil: failed connections only
 

@@ -62,6 +62,8 @@ func globalKeywords() []Keyword {
 		g("ssl-passphrase-cmd", "<program> [<argument> ...]", "3.1", (*parser).globalPassphrase),
 		g("ssl-server-verify", "none|required", "3.1", (*parser).globalServerVerify),
 		g("ssl-skip-self-issued-ca", "", "3.1", (*parser).globalSkipSelfIssued),
+		g("server-state-base", "<directory>", "3.1", (*parser).globalServerState),
+		g("server-state-file", "<file>", "3.1", (*parser).globalServerState),
 		g("stats", "socket <addr> [<bind keyword> ...] | timeout <time> | maxconn <n>", "3.1", (*parser).globalStats),
 		g("tune.bufsize", "<bytes>", "3.2", (*parser).globalNumber),
 		g("tune.cli.max-payload-size", "<size>", "3.2", (*parser).globalPayload),
@@ -119,8 +121,7 @@ func globalKeywords() []Keyword {
 	list = append(list, refused(InGlobal, "3.1",
 		"cluster-secret <text>", "default-path", "external-check", "h1-accept-payload-with-any-method",
 		"h1-do-not-close-on-insecure-transfer-encoding",
-		"jwt.decrypt_alg_list", "jwt.decrypt_enc_list", "server-state-base <dir>", "server-state-file <file>",
-		"setcap", "ssl-propquery", "ssl-provider", "ssl-provider-path", "stats-file <file>", "unix-bind")...)
+		"jwt.decrypt_alg_list", "jwt.decrypt_enc_list", "setcap", "ssl-propquery", "ssl-provider", "ssl-provider-path", "stats-file <file>", "unix-bind")...)
 	list = append(list, refused(InGlobal, "3.4",
 		"httpclient.resolvers.disabled", "httpclient.resolvers.id", "httpclient.resolvers.prefer", "httpclient.retries", "httpclient.timeout.connect")...)
 	list = append(list, refused(InGlobal, "3.2",

@@ -68,6 +68,8 @@ func proxyKeywords() []Keyword {
 		k("http-reuse", "never|safe|aggressive|always", inDBE, (*parser).proxyHTTPReuse),
 		k("id", "<number>", inPx, (*parser).proxyID),
 		k("ignore-persist", "if|unless <condition>", inBE, (*parser).proxyPersistRule),
+		k("load-server-state-from-file", "global|local|none", inAll, (*parser).proxyLoadState),
+		k("server-state-file-name", "[<file>|use-backend-name]", inAll, (*parser).proxyStateFile),
 		k("log", "global | <target> [len <n>] [format <f>] <facility> [<level> [<minlevel>]]", inAll, (*parser).proxyLog),
 		k("log-format", "<format>", inAll, (*parser).proxyLogFormat),
 		k("log-format-sd", "<format>", inAll, (*parser).proxyLogFormat),
@@ -117,8 +119,8 @@ func proxyKeywords() []Keyword {
 	list = append(list, refused(inAll, "4.2", "appsession", "be-unpublished", "dispatch <address>",
 		"email-alert",
 		"external-check", "filter-sequence", "force-be-switch", "fullconn <n>", "hash-balance-factor <n>", "hash-type",
-		"http-send-name-header", "load-server-state-from-file", "log-steps", "max-session-srv-conns", "persist", "quic-initial",
-		"server-state-file-name", "server-template", "source <address>", "tcp-check",
+		"http-send-name-header", "log-steps", "max-session-srv-conns", "persist", "quic-initial",
+		"server-template", "source <address>", "tcp-check",
 		"transparent", "use-fcgi-app", "usesrc")...)
 	slices.SortStableFunc(list, byName)
 	return list

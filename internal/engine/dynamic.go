@@ -138,7 +138,7 @@ func (e *Engine) dynamicServer(ctx context.Context, g *generation, x *proxyGen, 
 			return nil, fmt.Errorf("'%s' : unable to load %s.", word, name)
 		}
 	}
-	o, ok := b.server(made, line, c)
+	o, ok := b.server(made, line, c, nil)
 	for _, d := range diags {
 		if d.Level == config.LevelAlert {
 			return nil, errors.New(bare(d.Text))

@@ -40,7 +40,7 @@ func (b *builder) persistence(p *config.Proxy, servers *backend.Backend, c *rule
 			Indirect: ck.Indirect, NoCache: ck.NoCache, PostOnly: ck.PostOnly, Preserve: ck.Preserve,
 			HTTPOnly: ck.HTTPOnly, Secure: ck.Secure, Domains: ck.Domains, Attrs: ck.Attrs,
 			MaxIdle: ck.MaxIdle, MaxLife: ck.MaxLife,
-		}, servers.Servers())
+		})
 	}
 	if len(o.Rules) == 0 && len(o.UseServer) == 0 && o.Cookie == nil {
 		return nil

@@ -64,6 +64,7 @@ type builder struct {
 	host  string
 	keys  rule.JWTKeys
 
+	saved   *[]stats.SavedServer // of server-state-file; nil: not read yet
 	users   map[string]*rule.Userlist
 	samples map[config.Pos]*log.Sample // by log line
 	trusted map[*cert.Options]bool     // whose files are loaded
@@ -247,8 +248,9 @@ func (b *builder) backend(g *proxyGen) {
 		o.Retries = *p.Retries
 	}
 	o.NoConnectRetry = p.RetryOn != nil && !p.RetryOn.Connect
+	saved := b.savedStates(g)
 	for _, s := range p.Servers {
-		if so, ok := b.server(g, s, c); ok {
+		if so, ok := b.server(g, s, c, saved[s.Name]); ok {
 			nameServer(p, &so)
 			o.Servers = append(o.Servers, so)
 		}

@@ -14,14 +14,19 @@ import (
 	"gatehouse/internal/config"
 	"gatehouse/internal/host"
 	"gatehouse/internal/rule"
+	"gatehouse/internal/stats"
 	"gatehouse/internal/stream"
 )
 
 // server makes the options of one server line; false when it cannot be used.
-func (b *builder) server(g *proxyGen, s *config.Server, c *rule.Compiler) (backend.ServerOptions, bool) {
-	o := backend.ServerOptions{Line: *s, NoAutoSNI: s.SNIAuto != nil && !*s.SNIAuto}
+func (b *builder) server(g *proxyGen, s *config.Server, c *rule.Compiler, saved *stats.ServerState) (backend.ServerOptions, bool) {
+	o := backend.ServerOptions{Line: *s, Saved: saved, NoAutoSNI: s.SNIAuto != nil && !*s.SNIAuto}
 	if s.Addr.Network == "tcp" && !s.Addr.IP.IsValid() && s.Addr.Host != "" {
-		ip, err := host.Resolve(b.ctx, b.e.o.Host, s.Addr.Host, s.Addr.Family)
+		last, known := lastAddress(s, saved)
+		ip, err := last, error(nil)
+		if !known {
+			ip, err = host.Resolve(b.ctx, b.e.o.Host, s.Addr.Host, s.Addr.Family)
+		}
 		switch {
 		case err == nil:
 			o.IP = ip

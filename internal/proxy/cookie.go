@@ -12,9 +12,8 @@ import (
 // Cookie is the persistence cookie of a backend: the server of a client's first request gives it a name that the client
 // brings back (manual section 4.2, "cookie"). NewCookie makes it.
 type Cookie struct {
-	o       CookieOptions
-	suffix  string // of what we insert, from the domain on
-	servers map[string][]*backend.Server
+	o      CookieOptions
+	suffix string // of what we insert, from the domain on
 }
 
 // CookieOptions are the words of a `cookie` line. Of Rewrite, Insert and Prefix at most one is set.
@@ -27,14 +26,9 @@ type CookieOptions struct {
 	MaxIdle, MaxLife                      time.Duration // 0: none
 }
 
-// NewCookie makes the cookie of a backend with these servers, whose own values stand on their lines.
-func NewCookie(o CookieOptions, servers []*backend.Server) *Cookie {
-	c := &Cookie{o: o, servers: map[string][]*backend.Server{}}
-	for _, s := range servers {
-		if v := s.Line().Cookie; v != "" {
-			c.servers[v] = append(c.servers[v], s)
-		}
-	}
+// NewCookie makes the cookie of a backend, whose servers have their own values on their lines.
+func NewCookie(o CookieOptions) *Cookie {
+	c := &Cookie{o: o}
 	if len(o.Domains) > 0 {
 		c.suffix += "; domain=" + strings.Join(o.Domains, "; domain=")
 	}
@@ -210,7 +204,7 @@ func (c *Cookie) find(x *exchange, id []byte) {
 	}
 	settled := x.to.ignore || x.to.server != nil
 	if len(id) > 0 && !settled {
-		for _, srv := range c.servers[string(id)] {
+		for _, srv := range x.b.o.Servers.ByCookie(id) {
 			if x.b.o.Servers.Persists(srv, x.to.force) {
 				x.to.server = srv
 				*letter = 'D'

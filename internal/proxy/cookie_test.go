@@ -15,7 +15,7 @@ func TestSharedBytesAreNotChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := NewCookie(CookieOptions{Name: "S", Insert: true, Indirect: true}, servers.Servers())
+	c := NewCookie(CookieOptions{Name: "S", Insert: true, Indirect: true})
 	x := &exchange{f: gone, b: NewBackend(BackendOptions{Servers: servers, Persistence: &Persistence{Cookie: c}})}
 	x.s.Reset()
 	const text = "x = 1; S = a; y=2"
@@ -61,9 +61,13 @@ func FuzzCookieLine(f *testing.F) {
 		f.Add(s, true)
 		f.Add(s, false)
 	}
+	servers, err := backend.New(backend.Options{Name: "be"}, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, line string, prefix bool) {
-		c := NewCookie(CookieOptions{Name: "S", Insert: !prefix, Indirect: !prefix, Prefix: prefix, MaxIdle: time.Minute}, nil)
-		x := &exchange{f: gone, b: NewBackend(BackendOptions{})}
+		c := NewCookie(CookieOptions{Name: "S", Insert: !prefix, Indirect: !prefix, Prefix: prefix, MaxIdle: time.Minute})
+		x := &exchange{f: gone, b: NewBackend(BackendOptions{Servers: servers})}
 		x.s.Reset()
 		if out, _ := c.readLine(x, []byte(line)); len(out) > len(line) {
 			t.Errorf("%q became %q", line, out)
