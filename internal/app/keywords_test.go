@@ -98,7 +98,7 @@ func keywordConfigs(row keywordRow) []string {
 	case "bind and stats socket":
 		bind := "frontend l\n bind 127.0.0.1:9 "
 		return []string{times + bind + use + acmeSection, times + bind + "ssl crt site.pem " + use + acmeSection, "global\n stats socket unix@sock " + use + "\n",
-			"global\n expose-experimental-directives\n" + times + bind + use}
+			"global\n expose-experimental-directives\n" + times + bind + use + "\n"}
 	case "server and default-server":
 		server := "backend b\n server s 127.0.0.1:9 "
 		tracked := "\n server tracked 127.0.0.1:9 check\n"
