@@ -218,7 +218,7 @@ func (d *doctor) ports(ctx context.Context) {
 
 // lowestPort is the first that everybody may bind.
 func lowestPort() int {
-	data, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	data, err := host.Direct{}.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", 64)
 	n, bad := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || bad != nil {
 		return 1024
