@@ -33,6 +33,7 @@ func (r processFace) Env() []string                              { return r.h.en
 func (r processFace) StartupLogs() string                        { return r.h.o.StartupLogs() }
 func (r processFace) ClearCounters(all bool)                     { r.h.eng.ClearCounters(all) }
 func (r processFace) SetMaxconn(n int) error                     { return r.h.eng.SetMaxConn(n) }
+func (r processFace) SetRateLimit(what string, n int) error      { return r.h.eng.SetRateLimit(what, n) }
 
 // Info is what show info tells. The name is the one that monitoring matches; the build tells who we are.
 func (r processFace) Info() *stats.Info {

@@ -151,3 +151,18 @@ func (p *parser) globalCompRate(s *statement) {
 	}
 	p.cfg.Global.CompRate = max(int64(atol(s.arg(1))), 0) << 10
 }
+
+// globalRate reads maxconnrate, maxsessrate and maxsslrate.
+func (p *parser) globalRate(s *statement) {
+	g := &p.cfg.Global
+	field := map[string]*int{"maxconnrate": &g.ConnRate, "maxsessrate": &g.SessRate, "maxsslrate": &g.SSLRate}[s.arg(0)]
+	switch {
+	case p.tooMany(s, 1, 0):
+	case *field != 0:
+		p.softly("'%s' already specified. Continuing.", s.arg(0))
+	case s.arg(1) == "":
+		p.alert("'%s' expects an integer argument.", s.arg(0))
+	default:
+		*field = max(atol(s.arg(1)), 0)
+	}
+}

@@ -87,7 +87,8 @@ type Global struct {
 
 	ServerStateBase, ServerStateFile string // server-state-base, server-state-file
 
-	CompRate int64 // maxcomprate in bytes a second; 0: no limit
+	ConnRate, SessRate, SSLRate int   // maxconnrate, maxsessrate, maxsslrate, a second; 0: no limit
+	CompRate                    int64 // maxcomprate in bytes a second; 0: no limit
 
 	ZeroWarning          bool
 	Experimental         bool // expose-experimental-directives

@@ -68,6 +68,9 @@ func globalKeywords() []Keyword {
 		g("tune.bufsize", "<bytes>", "3.2", (*parser).globalNumber),
 		g("tune.cli.max-payload-size", "<size>", "3.2", (*parser).globalPayload),
 		g("tune.http.logurilen", "<bytes>", "3.2", (*parser).globalNumber),
+		g("maxconnrate", "<number>", "3.2", (*parser).globalRate),
+		g("maxsessrate", "<number>", "3.2", (*parser).globalRate),
+		g("maxsslrate", "<number>", "3.2", (*parser).globalRate),
 		g("maxcomprate", "<kilobytes>", "3.2", (*parser).globalCompRate),
 		g("tune.comp.maxlevel", "<1..9>", "3.2", (*parser).globalCompLevel),
 		g("tune.http.maxhdr", "<1..32767>", "3.2", (*parser).globalNumber),
@@ -125,7 +128,7 @@ func globalKeywords() []Keyword {
 	list = append(list, refused(InGlobal, "3.4",
 		"httpclient.resolvers.disabled", "httpclient.resolvers.id", "httpclient.resolvers.prefer", "httpclient.retries", "httpclient.timeout.connect")...)
 	list = append(list, refused(InGlobal, "3.2",
-		"ssl-engine", "maxconnrate <n>", "maxsessrate <n>", "maxsslconn <n>", "maxsslrate <n>",
+		"ssl-engine", "maxsslconn <n>",
 		"tune.ssl.certificate-compression", "tune.ssl.keylog")...)
 	list = append(list, noted(noEffect(InGlobal, "3.2", "maxcompcpuusage <n>")[0], "Go's runtime does not tell how idle it is"),
 		noted(noEffect(InGlobal, "3.2", "maxzlibmem <n>")[0], "Go's compressors take a fixed room each; those not in use are given back when memory is short"))

@@ -140,6 +140,7 @@ func (e *Engine) swap(g *generation, p *plan, opened map[string]net.Listener) {
 	}
 	e.setMaxConn(g.cfg)
 	e.limitSessions(&g.cfg.Global)
+	e.limitRates(&g.cfg.Global)
 	e.gen.Store(g)
 	fronts := map[string]*front{}
 	for _, x := range g.proxies {

@@ -120,7 +120,7 @@ func (e *Engine) listenerOptions(x *proxyGen, b *bindGen) listener.Options {
 		Forge: b.forge, SkipSelfIssuedCA: cfg.Global.SkipSelfIssued,
 		CaptureHello:     cfg.Global.SSLCapture,
 		HandshakeTimeout: p.TimeoutClientHS, KeepAlive: p.TCPKeepAlive, Probes: p.ClientProbes, SessionLimit: p.SessionLimit,
-		Limits: []*listener.Limit{b.limit, x.front.limit, &e.limit}, IDs: &e.ids,
+		Limits: []*listener.Limit{b.limit, x.front.limit, &e.limit}, IDs: &e.ids, Rates: &e.rates,
 		Counters: &x.front.counters, Own: b.counters,
 		Admit: x.front.handle.Admit, Serve: x.front.handle.Serve, ErrorLog: b.errorLog,
 		Log: func(level, text string) { e.o.Notify(log.StartupWord(level), text) },

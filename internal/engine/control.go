@@ -88,11 +88,9 @@ func (e *Engine) FillInfo(i *stats.Info) {
 		i.CumReq += c.Reqs.Load()
 		i.CumSSL += c.SSLConns.Load()
 		resumed += c.SSLResumed.Load()
-		i.ConnRate += c.SessRate.PerSecond(now)
-		i.MaxConnRate = max(i.MaxConnRate, c.SessRate.Max())
 		i.BytesOut += c.BytesOut.Load()
 	}
-	i.SessRate, i.MaxSessRate = i.ConnRate, i.MaxConnRate
+	e.fillRates(i, now)
 	i.CumStreams = i.CumReq
 	i.SSLCacheLookups, i.SSLCacheMisses = e.sessions.Counts()
 	if i.CumSSL > 0 {

@@ -15,6 +15,7 @@ import (
 	"gatehouse/internal/listener"
 	"gatehouse/internal/log"
 	"gatehouse/internal/pattern"
+	"gatehouse/internal/proxy"
 	"gatehouse/internal/stats"
 )
 
@@ -78,7 +79,8 @@ type Engine struct {
 	hardMax    atomic.Int64   // what limit was set to by the configuration
 	procVar    procVars
 	invalid    capturedRing
-	compressed stats.Rate // bytes given to compression
+	compressed proxy.CompressionRate // of the process
+	rates      listener.Rates        // of the process
 }
 
 // generation is what one configuration became. It is immutable once applied, except for what its parts do by themselves.

@@ -87,7 +87,7 @@ func (b *builder) compression(p *config.Proxy) *proxy.Compression {
 	}
 	return &proxy.Compression{
 		Algos: c.Algos, Types: c.Types, Offload: c.Offload, MinSize: c.MinSize, Level: g.CompLevel,
-		MaxRate: g.CompRate, Rate: &b.e.compressed,
+		Rate:      &b.e.compressed,
 		Direction: directions(c.Requests, c.Responses),
 		// Without a line of their own there are both filters.
 		Filters: directions(p.CompReq || !p.CompRes, p.CompRes || !p.CompReq),

@@ -55,15 +55,19 @@ func (l *Listener) acceptAll(ctx context.Context) error {
 	}
 }
 
-// slowDown waits as long as the frontend had all the sessions that `rate-limit sessions` allows in a second; what comes meanwhile waits in the
-// kernel. False says that ctx ended.
+// slowDown waits as long as the frontend had all the sessions that `rate-limit sessions` allows in a second, or the process all that its own
+// limits do; what comes meanwhile waits in the kernel. False says that ctx ended.
 func (l *Listener) slowDown(ctx context.Context) bool {
 	for {
-		s := l.settings.Load()
-		if s.SessionLimit <= 0 || s.Counters.SessRate.PerSecond(time.Now()) < int64(s.SessionLimit) {
+		s, now := l.settings.Load(), time.Now()
+		wait := s.Rates.wait(s, now)
+		if n := s.SessionLimit; n > 0 && s.Counters.SessRate.PerSecond(now) >= int64(n) {
+			wait = max(wait, time.Second/time.Duration(n), time.Millisecond)
+		}
+		if wait == 0 {
 			return true
 		}
-		if !pause(ctx, max(time.Second/time.Duration(s.SessionLimit), time.Millisecond)) {
+		if !pause(ctx, wait) {
 			return false
 		}
 	}
@@ -178,6 +182,7 @@ func (l *Listener) begin(ctx context.Context, nc net.Conn) bool {
 		l.end(s, nc, c)
 		return true
 	}
+	s.Rates.letIn(c.Accepted)
 	if s.tls != nil || c.ExpectProxy || c.ExpectCIP {
 		go l.shake(ctx, s, nc, c)
 	} else {
@@ -222,6 +227,7 @@ func (l *Listener) describe(s *settings, nc net.Conn) *stream.Conn {
 	case *net.UnixConn:
 		c.SrcUnix = true
 	}
+	s.Rates.accepted(s.tls != nil, c.Accepted)
 	for _, n := range [...]*stats.Counters{s.Counters, s.Own} {
 		if n != nil {
 			n.Enter()
@@ -261,6 +267,7 @@ func (l *Listener) end(s *settings, raw net.Conn, c *stream.Conn) {
 	raw.Close() // usually closed already
 	l.untrack(raw)
 	c.Counters.Leave()
+	s.Rates.ended(s.tls != nil)
 	for _, n := range [...]*stats.Counters{s.Counters, s.Own} {
 		if n != nil {
 			n.Leave()

@@ -141,6 +141,7 @@ func (l *Listener) shake(ctx context.Context, s *settings, nc net.Conn, c *strea
 		c.TLS.Names, c.TLS.Against = s.tls, w.notes.against
 	}
 	w.notes = nil
+	s.Rates.shaken(state.DidResume, time.Now())
 	for _, n := range [...]*stats.Counters{s.Counters, s.Own} {
 		if n != nil {
 			n.SSLConns.Add(1)

@@ -65,6 +65,7 @@ type Options struct {
 	// SessionLimit is `rate-limit sessions`: no connection is accepted as long as the frontend had so many in a second; 0: no limit.
 	SessionLimit int
 
+	Rates  *Rates         // of the process; nil counts nothing
 	Limits []*Limit       // maxconn of the bind line, the frontend and the process
 	IDs    *atomic.Uint64 // numbers the connections of the process; nil numbers those of the listener
 

@@ -72,3 +72,47 @@ func TestProbesHaveTheirParameters(t *testing.T) {
 	}
 	r.stop()
 }
+
+// TestTheProcessAcceptsNoFasterThanItsLimits asks for two connections and lets them in one a second.
+func TestTheProcessAcceptsNoFasterThanItsLimits(t *testing.T) {
+	for _, of := range []func(*Rates) *Limited{func(r *Rates) *Limited { return &r.Conns }, func(r *Rates) *Limited { return &r.Sessions }} {
+		rates := new(Rates)
+		limit := of(rates)
+		limit.Limit.Store(1)
+		r := start(t, Options{Frontend: "fe", Counters: new(stats.Counters), Rates: rates})
+		for range 2 {
+			c := dial(t, r)
+			echoes(t, c)
+			c.Close()
+		}
+		r.stop()
+		if n := limit.Max(); n != 1 {
+			t.Errorf("%d in one second", n)
+		}
+		if n := rates.TLS.Max() + rates.TLSNow.Load() + rates.Keys.Max(); n != 0 {
+			t.Errorf("%d of clear connections counted as TLS", n)
+		}
+	}
+}
+
+// TestLimitsOfTLSHoldBackOnlyThat: connections without TLS go on.
+func TestLimitsOfTLSHoldBackOnlyThat(t *testing.T) {
+	now := time.Now()
+	rates := new(Rates)
+	rates.TLS.Limit.Store(4)
+	for range 4 {
+		rates.accepted(true, now)
+	}
+	if d := rates.wait(&settings{tls: new(server)}, now); d != time.Second/4 {
+		t.Errorf("TLS waits %v", d)
+	}
+	if d := rates.wait(&settings{}, now); d != 0 {
+		t.Errorf("clear connections wait %v", d)
+	}
+	rates.shaken(true, now)
+	rates.shaken(false, now)
+	rates.ended(true)
+	if rates.TLSNow.Load() != 3 || rates.Keys.Max() != 1 || rates.Conns.Max() != 4 {
+		t.Errorf("%d now, %d keys, %d connections", rates.TLSNow.Load(), rates.Keys.Max(), rates.Conns.Max())
+	}
+}

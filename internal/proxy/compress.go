@@ -6,6 +6,7 @@ import (
 	"compress/zlib"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gatehouse/internal/h1"
@@ -19,14 +20,11 @@ type Compression struct {
 	Algos     []string // gzip, deflate, raw-deflate, identity in order of preference; nil: the other side's
 	Types     []string // beginnings of Content-Type in lower case; nil: the other side's, and any when that has none
 	Offload   bool
-	MinSize   int64     // bytes; 0: the other side's
-	Direction Direction // what is compressed; one side's word is enough
-	Filters   Direction // what this side takes part in ("filter"); one side is enough
-	Level     int       // 1 to 9; 0 is 1, the fastest
-	// MaxRate is how many bytes a second may be compressed, counted in Rate by all that share it: messages that begin when there are more
-	// are left alone (maxcomprate). 0: no limit. With one, Rate is required.
-	MaxRate int64
-	Rate    *stats.Rate
+	MinSize   int64            // bytes; 0: the other side's
+	Direction Direction        // what is compressed; one side's word is enough
+	Filters   Direction        // what this side takes part in ("filter"); one side is enough
+	Level     int              // 1 to 9; 0 is 1, the fastest
+	Rate      *CompressionRate // shared by all of the process; nil counts nothing
 
 	Request RequestCompression
 }
@@ -44,6 +42,12 @@ type RequestCompression struct {
 	Algo    string   // "": the other side's
 	Types   []string // as for answers
 	MinSize int64    // bytes; 0: the other side's
+}
+
+// CompressionRate is how fast a process compresses, in bytes a second. The zero value is ready, and may be used by many goroutines.
+type CompressionRate struct {
+	In, Out stats.Rate
+	Limit   atomic.Int64 // of In: messages that begin when there is more are left alone (maxcomprate); 0: none
 }
 
 // directed reports whether messages of direction d are compressed at all.
@@ -66,7 +70,7 @@ type squeeze struct {
 	out     int64
 	pending bool // something was given to the compressor since the last flush
 	to      *h1.Writer
-	rate    *stats.Rate        // where bytes to compress are counted; nil: nowhere
+	rate    *CompressionRate   // where bytes to compress are counted; nil: nowhere
 	through func([]byte) error // passes what was made on to the writer; nil: it goes there at once
 	buf     []byte
 }
@@ -211,9 +215,10 @@ func (x *exchange) judge() {
 // mayCompress reports whether the process compresses no more than it may, and has z counted.
 func (x *exchange) mayCompress(z *squeeze) bool {
 	for _, c := range [2]*Compression{x.b.o.Compression, x.f.o.Compression} {
-		if c != nil && c.MaxRate > 0 {
+		if c != nil && c.Rate != nil {
 			z.rate = c.Rate
-			return c.Rate.PerSecond(time.Now()) <= c.MaxRate
+			limit := c.Rate.Limit.Load()
+			return limit <= 0 || c.Rate.In.PerSecond(time.Now()) <= limit
 		}
 	}
 	return true
@@ -348,7 +353,7 @@ func (z *squeeze) body(p []byte) error {
 	z.in += int64(len(p))
 	z.pending = true
 	if z.rate != nil {
-		z.rate.AddN(time.Now(), int64(len(p)))
+		z.rate.In.AddN(time.Now(), int64(len(p)))
 	}
 	if z.w == nil {
 		_, err := z.Write(p)
@@ -431,6 +436,9 @@ func (x *exchange) compressed() {
 				c.CompByp.Add(z.in)
 			}
 			c.CompRsp.Add(1)
+		}
+		if z.rate != nil && z.w != nil {
+			z.rate.Out.AddN(time.Now(), z.out)
 		}
 	}
 	z.giveBack()

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"gatehouse/internal/stats"
 )
 
 // TestServersSendTheirClientsAway has HAProxy 3.4's answers to requests for a server with redir.
@@ -36,10 +34,11 @@ func TestServersSendTheirClientsAway(t *testing.T) {
 // TestCompressionStopsAtItsRate: a message that begins when the process compresses more than it may passes as it is.
 func TestCompressionStopsAtItsRate(t *testing.T) {
 	srv, got := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n"+strings.Repeat("x", 2000))
-	var rate stats.Rate
+	var rate CompressionRate
+	rate.Limit.Store(1 << 30)
 	e := newEdge(t, srv.addr, func(o *setup) {
-		o.b.Compression = &Compression{Direction: Responses, Filters: Responses, Algos: []string{"gzip"}, MaxRate: 1 << 30, Rate: &rate}
-		o.f.Compression = &Compression{MaxRate: 1 << 30, Rate: &rate}
+		o.b.Compression = &Compression{Direction: Responses, Filters: Responses, Algos: []string{"gzip"}, Rate: &rate}
+		o.f.Compression = &Compression{Rate: &rate}
 	})
 	ask := func(edge *edge) bool {
 		t.Helper()
@@ -50,15 +49,16 @@ func TestCompressionStopsAtItsRate(t *testing.T) {
 	if !ask(e) {
 		t.Error("not compressed below the limit")
 	}
-	if n := rate.Max(); n != 2000 {
+	if n := rate.In.Max(); n != 2000 {
 		t.Errorf("%d bytes counted, want 2000", n)
 	}
-	var busy stats.Rate
+	var busy CompressionRate
+	busy.Limit.Store(1)
 	full := newEdge(t, srv.addr, func(o *setup) {
-		o.b.Compression = &Compression{Direction: Responses, Filters: Responses, Algos: []string{"gzip"}, MaxRate: 1, Rate: &busy}
+		o.b.Compression = &Compression{Direction: Responses, Filters: Responses, Algos: []string{"gzip"}, Rate: &busy}
 	})
 	for end := time.Now().Add(long); ; { // what is counted fades within two seconds
-		busy.AddN(time.Now(), 1<<40)
+		busy.In.AddN(time.Now(), 1<<40)
 		if !ask(full) {
 			break
 		}

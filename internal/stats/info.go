@@ -22,25 +22,26 @@ type Info struct {
 
 	NotOnDisk int64 // certificates and files that the disk has not taken yet
 
-	MemUsed, MemAlloc                   int64 // bytes
-	UlimitN, Maxsock, Maxconn, HardMax  int64
-	CurrConns, CumConns, CumReq         int64
-	MaxSSLConns, CurrSSLConns, CumSSL   int64
-	ConnRate, MaxConnRate               int64
-	SessRate, MaxSessRate               int64
-	SSLRate, MaxSSLRate                 int64
-	SSLKeyRate, MaxSSLKeyRate           int64
-	SSLReusePercent                     int64
-	SSLBackendKeyRate, MaxSSLBackendKey int64
-	SSLCacheLookups, SSLCacheMisses     int64
-	Tasks, RunQueue, IdlePercent        int64
-	Stopping                            bool
-	Jobs, UnstoppableJobs, Listeners    int64
-	DroppedLogs, FailedResolutions      int64
-	BytesOut, BytesOutRate              int64
-	Warnings, MaxconnReached            int64
-	CurrStreams, CumStreams             int64
-	PatternsAdded                       int64
+	MemUsed, MemAlloc                      int64 // bytes
+	UlimitN, Maxsock, Maxconn, HardMax     int64
+	CurrConns, CumConns, CumReq            int64
+	MaxSSLConns, CurrSSLConns, CumSSL      int64
+	ConnRate, MaxConnRate, ConnRateLimit   int64
+	SessRate, MaxSessRate, SessRateLimit   int64
+	SSLRate, MaxSSLRate, SSLRateLimit      int64
+	CompressIn, CompressOut, CompressLimit int64 // bytes a second
+	SSLKeyRate, MaxSSLKeyRate              int64
+	SSLReusePercent                        int64
+	SSLBackendKeyRate, MaxSSLBackendKey    int64
+	SSLCacheLookups, SSLCacheMisses        int64
+	Tasks, RunQueue, IdlePercent           int64
+	Stopping                               bool
+	Jobs, UnstoppableJobs, Listeners       int64
+	DroppedLogs, FailedResolutions         int64
+	BytesOut, BytesOutRate                 int64
+	Warnings, MaxconnReached               int64
+	CurrStreams, CumStreams                int64
+	PatternsAdded                          int64
 }
 
 // InfoField is one line of show info.
@@ -144,13 +145,13 @@ func (i *Info) limits(l *infoList) {
 
 func (i *Info) rates(l *infoList) {
 	l.rate("ConnRate", "MRPV", "MRPV", i.ConnRate, "connections during the last second")
-	l.u32("ConnRateLimit", "CLPV", 0, "limit of connections per second, 0 is none")
+	l.u32("ConnRateLimit", "CLPV", i.ConnRateLimit, "limit of connections per second, 0 is none")
 	l.u32("MaxConnRate", "MMPV", i.MaxConnRate, "most connections in one second")
 	l.rate("SessRate", "MRPV", "MRPV", i.SessRate, "sessions during the last second")
-	l.u32("SessRateLimit", "CLPV", 0, "limit of sessions per second, 0 is none")
+	l.u32("SessRateLimit", "CLPV", i.SessRateLimit, "limit of sessions per second, 0 is none")
 	l.u32("MaxSessRate", "MRPV", i.MaxSessRate, "most sessions in one second")
 	l.rate("SslRate", "MRPV", "MRPV", i.SSLRate, "TLS connections during the last second")
-	l.u32("SslRateLimit", "CLPV", 0, "limit of TLS connections per second, 0 is none")
+	l.u32("SslRateLimit", "CLPV", i.SSLRateLimit, "limit of TLS connections per second, 0 is none")
 	l.u32("MaxSslRate", "MMPV", i.MaxSSLRate, "most TLS connections in one second")
 	l.rate("SslFrontendKeyRate", "MGPV", "MRPV", i.SSLKeyRate, "full handshakes with clients during the last second")
 	l.u32("SslFrontendMaxKeyRate", "MMPV", i.MaxSSLKeyRate, "most full handshakes with clients in one second")
@@ -159,9 +160,9 @@ func (i *Info) rates(l *infoList) {
 	l.u32("SslBackendMaxKeyRate", "MMPV", i.MaxSSLBackendKey, "most full handshakes with servers in one second")
 	l.u32("SslCacheLookups", "MCPV", i.SSLCacheLookups, "sessions looked up")
 	l.u32("SslCacheMisses", "MCPV", i.SSLCacheMisses, "sessions looked up and not found")
-	l.rate("CompressBpsIn", "MRPV", "MRPV", 0, "bytes given to compression during the last second")
-	l.rate("CompressBpsOut", "MRPV", "MRPV", 0, "bytes that compression made during the last second")
-	l.u32("CompressBpsRateLim", "CLPV", 0, "limit of compression in bytes per second, 0 is none")
+	l.rate("CompressBpsIn", "MRPV", "MRPV", i.CompressIn, "bytes given to compression during the last second")
+	l.rate("CompressBpsOut", "MRPV", "MRPV", i.CompressOut, "bytes that compression made during the last second")
+	l.u32("CompressBpsRateLim", "CLPV", i.CompressLimit, "limit of compression in bytes per second, 0 is none")
 	l.u32("ZlibMemUsage", "MGPV", 0, "bytes of memory that compression uses")
 	l.u32("MaxZlibMemUsage", "CLPV", 0, "limit of memory for compression, 0 is none")
 }

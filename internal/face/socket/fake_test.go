@@ -3,6 +3,7 @@ package socket_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/netip"
 	"slices"
@@ -18,6 +19,7 @@ import (
 
 // fakeProcess is the process that testdata/transcript.cfg describes.
 type fakeProcess struct {
+	rates   []string // set rate-limit
 	start   time.Time
 	env     []string
 	logs    string
@@ -217,6 +219,14 @@ func (p *fakeProcess) Frontend(name string) (socket.Frontend, error) {
 		}
 	}
 	return nil, socket.ErrNoFrontend
+}
+
+func (p *fakeProcess) SetRateLimit(what string, n int) error {
+	if n < 0 {
+		return errors.New("Value out of range.")
+	}
+	p.rates = append(p.rates, fmt.Sprint(what, " ", n))
+	return nil
 }
 
 func (p *fakeProcess) SetMaxconn(n int) error {

@@ -67,6 +67,8 @@ func (w *Worker) processCommands() []Command {
 		{Words: []string{"_getsocks"}, Level: Admin, Modes: Hidden, Run: w.getSocks},
 		{Words: []string{"set", "maxconn", "global"}, Level: Admin, Usage: "set maxconn global <value>",
 			Help: "change the per-process maxconn setting", Run: w.setMaxconnGlobal},
+		{Words: []string{"set", "rate-limit"}, Level: Admin, Usage: "set rate-limit <setting> <value>",
+			Help: "change a rate limiting value", Run: w.setRateLimit},
 	}
 }
 
@@ -208,6 +210,24 @@ func (w *Worker) setMaxconnGlobal(_ context.Context, r *Request) {
 		return
 	}
 	r.done(w.o.Process.SetMaxconn(max(0, n)))
+}
+
+// rateLimits is the answer to words that are no limit.
+const rateLimits = "'set rate-limit' only supports :\n" +
+	"   - 'connections global' to set the per-process maximum connection rate\n" +
+	"   - 'sessions global' to set the per-process maximum session rate\n" +
+	"   - 'ssl-sessions global' to set the per-process maximum SSL session rate\n" +
+	"   - 'http-compression global' to set the per-process maximum compression speed in kB/s"
+
+func (w *Worker) setRateLimit(_ context.Context, r *Request) {
+	what := r.Args.At(2)
+	if !slices.Contains([]string{"connections", "sessions", "ssl-sessions", "http-compression"}, what) || r.Args.At(3) != "global" {
+		r.Err(rateLimits)
+		return
+	}
+	if n, ok := r.number(4, "Expects an integer value."); ok {
+		r.done(w.o.Process.SetRateLimit(what, n))
+	}
 }
 
 // statCommands are about the one table.

@@ -47,6 +47,8 @@ type Process interface {
 	Frontend(name string) (Frontend, error)
 	// SetMaxconn changes the process's limit of connections; 0 sets the one it started with. More than that is an error.
 	SetMaxconn(n int) error
+	// SetRateLimit limits "connections", "sessions", "ssl-sessions" or KiB of "http-compression" per second, 0 for no limit.
+	SetRateLimit(what string, n int) error
 }
 
 // Errors of looking up. Their texts are the answers.
