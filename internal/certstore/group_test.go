@@ -198,7 +198,7 @@ func TestATransactionIsBoundedAndExpires(t *testing.T) {
 		t.Error("a transaction ended too early")
 	}
 	now = now.Add(time.Second)
-	if len(r.Groups()) != 0 || len(r.Groups()) != 0 {
+	if len(r.Groups()) != 0 {
 		t.Error("transactions did not expire")
 	}
 	said := 0

@@ -70,12 +70,6 @@ func (s *Store) SetHistory(r HistoryRules) {
 	s.history.rules = r
 }
 
-func (s *Store) historyRules() HistoryRules {
-	s.history.mu.Lock()
-	defer s.history.mu.Unlock()
-	return s.history.rules
-}
-
 // historyKey is the prefix of a name's records in the storage.
 func historyKey(name string) string { return "history/" + sumOf([]byte(name))[:40] + "/" }
 

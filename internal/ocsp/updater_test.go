@@ -32,7 +32,7 @@ func TestAResponseIsFetchedKeptAndRefreshed(t *testing.T) {
 		}
 		w.wants(`notice <OCSP-UPDATE> a.pem 1 "Update successful" 0 1`)
 		rows := w.u.Rows()
-		if len(rows) != 1 || rows[0].Next.Sub(time.Now()) != time.Hour || rows[0].Status != OK || !rows[0].Last.Equal(time.Now()) {
+		if len(rows) != 1 || time.Until(rows[0].Next) != time.Hour || rows[0].Status != OK || !rows[0].Last.Equal(time.Now()) {
 			t.Fatalf("rows %+v", rows)
 		}
 		pass(time.Hour - time.Second)
