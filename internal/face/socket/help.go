@@ -26,9 +26,9 @@ func (t *Table) usage(args Args, s *session) string {
 	case help:
 		b.WriteString("The following commands are valid at this level:\n")
 	case known == 0 && args.At(0) == "":
-		b.WriteString("Unknown command: '" + args.At(0) + "'. Please enter one of the following commands only:\n")
+		b.WriteString("Unknown command: '" + shown(args.At(0)) + "'. Please enter one of the following commands only:\n")
 	default:
-		b.WriteString("Unknown command: '" + args.At(0) + "', but maybe one of the following ones is a better match:\n")
+		b.WriteString("Unknown command: '" + shown(args.At(0)) + "', but maybe one of the following ones is a better match:\n")
 	}
 	var lines []string
 	for _, c := range t.candidates(args, known, s) {
@@ -144,4 +144,14 @@ func distance(a, b *print) int {
 		sum += max(int(a[i])-int(b[i]), int(b[i])-int(a[i]))
 	}
 	return sum
+}
+
+// maxShown is how much of an unknown word is told back. No command is longer; a line of a private key that was sent without its command is.
+const maxShown = 24
+
+func shown(word string) string {
+	if len(word) > maxShown {
+		return word[:maxShown/2] + "..."
+	}
+	return word
 }

@@ -193,7 +193,7 @@ func TestAnUnknownCommandIsAnsweredWithNearOnes(t *testing.T) {
 		_ = s.out.Flush()
 		first, rest, _ := strings.Cut(out.String(), "\n")
 		word := strings.Fields(line)[0]
-		if first != "Unknown command: '"+word+"', but maybe one of the following ones is a better match:" ||
+		if first != "Unknown command: '"+shown(word)+"', but maybe one of the following ones is a better match:" ||
 			!strings.Contains("\n"+rest, "\n"+want) || !strings.HasSuffix(rest, helpTail) || strings.Count(rest, "\n") > maxMatches+3 {
 			t.Errorf("%q is answered %q, which lacks %q", line, out, want)
 		}
