@@ -40,7 +40,7 @@ func proxyKeywords() []Keyword {
 	list := []Keyword{
 		k("acl", "<name> <criterion> [flags] [operator] [<value> ...]", inRul, (*parser).proxyACL),
 		k("backlog", "<number>", inDFE, (*parser).proxyNumber),
-		k("balance", "roundrobin", inDBE, (*parser).proxyBalance),
+		k("balance", "roundrobin|static-rr|leastconn|first|random[(<draws>)]", inDBE, (*parser).proxyBalance),
 		k("bind", "<address> [<bind keyword> ...]", inFE, (*parser).frontendBind),
 		k("capture", "cookie <name> len <n> | request|response header <name> len <n>", inDFE, (*parser).proxyCapture),
 		k("declare", "capture request|response len <n>", inAll, (*parser).proxyDeclare),
